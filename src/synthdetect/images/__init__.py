@@ -1,0 +1,1 @@
+"""From anything that holds an image to uint8 RGB and the views that members look at."""

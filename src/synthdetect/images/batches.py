@@ -1,0 +1,179 @@
+"""Streams of images: decoded in threads ahead of the consumer, in order, a few at once."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from synthdetect.errors import ImageError
+from synthdetect.images.decode import DEFAULT_LIMITS, Limits, decode, read_encoded, source_name
+from synthdetect.images.views import Pixels
+
+T = TypeVar("T")
+
+# fmt: off
+EXTENSIONS = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif",
+    ".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic", ".heif",
+))
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[T]):
+    """One image of a stream, decoded and prepared, or the reason why not.
+
+    Parameters
+    ----------
+    index : int
+        Position in the stream.
+    name : str
+        The image's path, or `image 3`.
+    value : object or None
+        What `prepare` made of the pixels.
+    error : ImageError or None
+        Why there is no value.
+    """
+
+    index: int
+    name: str
+    value: T | None = None
+    error: ImageError | None = None
+
+
+def iter_sources(images: Any, *, recursive: bool = False) -> Iterator[Any]:
+    """Yield images one by one; a generator is advanced no further than asked.
+
+    Parameters
+    ----------
+    images : path, bytes, binary file, PIL image, ndarray, directory, or an iterable of those
+        An array of 4 dimensions is (n, h, w, c): n images. Of a directory come the files whose
+        extension is an image's, sorted.
+    recursive : bool, default=False
+        Take the directories below a directory as well.
+
+    Yields
+    ------
+    source : object
+        What `decode` takes.
+
+    Raises
+    ------
+    ImageError
+        If a directory cannot be listed.
+    """
+    if isinstance(images, str | os.PathLike):
+        path = Path(images)
+        yield from _files_in(path, recursive) if path.is_dir() else [images]
+    elif (
+        isinstance(images, bytes | bytearray | memoryview | Image.Image)
+        or hasattr(images, "read")
+        or (isinstance(images, np.ndarray) and images.dtype != object and images.ndim != 4)
+        or not isinstance(images, Iterable)
+    ):
+        yield images
+    else:
+        yield from images
+
+
+def prepared(
+    sources: Iterable[Any],
+    prepare: Callable[[Pixels], T],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    workers: int | None = None,
+    ahead: int | None = None,
+) -> Iterator[Prepared[T]]:
+    """Decode and prepare images in threads, in order.
+
+    Parameters
+    ----------
+    sources : iterable
+        Of what `decode` takes. File objects and arrays are copied when they are drawn, so a
+        generator may reuse or close them.
+    prepare : callable
+        From pixels (h, w, 3), uint8, to what is kept of them; runs in the threads.
+    limits : Limits, optional
+    workers : int, optional
+        Threads; by default one for each core that the process may use.
+    ahead : int, optional
+        Images that are held at once; by default twice the workers.
+
+    Yields
+    ------
+    image : Prepared
+        Bad images come with their error. An exception of `sources` itself is raised after the
+        images that came before it.
+    """
+    workers = workers or _n_cores()
+    ahead = ahead or 2 * workers
+
+    def work(index: int, name: str, source: Any) -> Prepared[T]:
+        try:
+            return Prepared(index, name, prepare(decode(source, name=name, limits=limits)))
+        except ImageError as error:
+            return Prepared(index, name, error=error)
+
+    pending: deque[Future[Prepared[T]]] = deque()
+    failure: Exception | None = None
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="synthdetect-decode")
+    try:
+        drawn = enumerate(sources)
+        while True:
+            try:
+                index, source = next(drawn)
+            except StopIteration:
+                break
+            except Exception as error:  # noqa: BLE001 - raised again below
+                failure = error
+                break
+            name = source_name(source, index)
+            try:
+                kept = _keep(source, name, limits)
+            except ImageError as error:
+                done: Future[Prepared[T]] = Future()
+                done.set_result(Prepared(index, name, error=error))
+                pending.append(done)
+            else:
+                pending.append(pool.submit(work, index, name, kept))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if failure is not None:
+        raise failure
+
+
+def _keep(source: Any, name: str, limits: Limits) -> Any:
+    """Take what the caller may change or close once the next image is drawn."""
+    if isinstance(source, np.ndarray):
+        return source.copy() if source.nbytes <= 4 * limits.max_pixels else source
+    if isinstance(source, Image.Image):
+        try:
+            source.load()
+        except Exception as error:
+            raise ImageError(name, f"cannot be loaded ({error}); open it again") from error
+        return source
+    return read_encoded(source, name=name, limits=limits) if hasattr(source, "read") else source
+
+
+def _files_in(folder: Path, recursive: bool) -> list[Path]:
+    try:
+        found = folder.rglob("*") if recursive else folder.iterdir()
+        return sorted(path for path in found if path.suffix.lower() in EXTENSIONS)
+    except OSError as error:
+        raise ImageError(str(folder), f"cannot be listed ({error}); check it") from error
+
+
+def _n_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,298 @@
+"""One image, of whatever form, to uint8 RGB, or an `ImageError` that says why not.
+
+Formats are sniffed from the content and limited to a short list; every limit is checked on the
+header, before pixels are decoded.
+"""
+
+import io
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import (  # each registers the formats that it reads
+    AvifImagePlugin,  # noqa: F401
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
+
+from synthdetect.errors import ImageError
+from synthdetect.images.modes import orientation_of, to_rgb, upright
+from synthdetect.images.views import Pixels
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+
+# Peak bytes a pixel while decoding: WebP holds two canvases and two copies; a progressive JPEG
+# keeps 16-bit coefficients of all channels (10.7 measured on 100 Mpx).
+_BYTES_PER_PIXEL = {"WEBP": 20, "AVIF": 20, "HEIF": 20}
+_PROGRESSIVE_BYTES_PER_PIXEL = 12
+_OTHER_BYTES_PER_PIXEL = 8
+_MAX_BYTES = 1_000_000_000
+_MAX_JPEG_SCANS = 100
+_LARGE_PIXELS = 25_000_000
+# Without O_NONBLOCK, opening a FIFO waits for a writer that never comes.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the decoder accepts.
+
+    Parameters
+    ----------
+    max_pixels : int
+        Width times height.
+    min_side : int
+        Smaller images say too little; in pixels.
+    max_file_bytes : int
+        Size of the encoded image.
+    """
+
+    max_pixels: int = 100_000_000
+    min_side: int = 32
+    max_file_bytes: int = 256 << 20
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class _LargeImages:
+    """Lets one large image be decoded at a time, so that threads do not add up their memory."""
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+
+    def reset(self) -> None:
+        # A lock that another thread held at the fork would stay locked in the child.
+        self.turn = threading.Lock()
+
+
+_large_images = _LargeImages()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_large_images.reset)
+
+
+def source_name(source: Any, index: int) -> str:
+    """Return what errors call an image: its path, or `image 3` for the fourth of a stream."""
+    if isinstance(source, str | os.PathLike):
+        return str(os.fspath(source))
+    return f"image {index}"
+
+
+def decode(source: Any, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Pixels:
+    """Decode one image.
+
+    EXIF orientation is applied, alpha is composited on white, 16-bit greys are scaled to 8 bits,
+    CMYK and palettes are converted; colour profiles are left alone. Of an animation the first frame
+    is used.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, binary file object, PIL image or ndarray
+        Encoded: JPEG (also MPO), PNG, WebP, GIF, BMP, TIFF; AVIF and HEIF where Pillow reads them.
+        Arrays: uint8 of shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4).
+    name : str, optional
+        What errors call it.
+    limits : Limits, optional
+
+    Returns
+    -------
+    pixels : ndarray of shape (h, w, 3), uint8
+        RGB, C-contiguous, upright.
+
+    Raises
+    ------
+    ImageError
+        Whatever is wrong with the image; nothing else is raised for a bad one.
+    """
+    name = source_name(source, 0) if name is None else name
+    try:
+        if isinstance(source, np.ndarray):
+            return _from_array(source, name, limits)
+        if isinstance(source, Image.Image):
+            return _from_pil(source, "", name, limits)
+        encoded = read_encoded(source, name=name, limits=limits)
+        image = _open(encoded, name)
+        if image.format in ("JPEG", "MPO") and encoded.count(b"\xff\xda") > _MAX_JPEG_SCANS:
+            raise ImageError(name, f"has over {_MAX_JPEG_SCANS} JPEG scans; save it again")
+        return _from_pil(image, image.format or "", name, limits)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(name, "does not fit in memory; scale it down") from error
+    except Exception as error:  # Pillow raises nearly every class on damaged files
+        reason = str(error) or type(error).__name__
+        raise ImageError(name, f"is truncated or damaged ({reason}); save it again") from error
+
+
+def read_encoded(source: Any, *, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Read an encoded image once.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, bytearray, memoryview or binary file object
+        A file object is read from where it stands and left open.
+    name : str
+        What errors call it.
+    limits : Limits, optional
+
+    Returns
+    -------
+    encoded : bytes
+
+    Raises
+    ------
+    ImageError
+        If there is no such file, it is none, may not be read, is empty or too large.
+    """
+    if isinstance(source, str | os.PathLike):
+        encoded = _read_path(source, name, limits)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        encoded = bytes(source)
+    elif hasattr(source, "read"):
+        encoded = source.read(limits.max_file_bytes + 1)
+        if not isinstance(encoded, bytes):
+            raise ImageError(name, "is a file opened as text; open it with mode 'rb'")
+    else:
+        raise ImageError(
+            name,
+            f"is a {type(source).__name__}; give a path, bytes, a binary file, a PIL image or a "
+            "uint8 array",
+        )
+    if not encoded:
+        raise ImageError(name, "has 0 bytes; give the whole file (a file object: from its start)")
+    if len(encoded) > limits.max_file_bytes:
+        raise ImageError(
+            name,
+            f"has more than {limits.max_file_bytes:,} bytes; save it smaller, or raise "
+            "Limits(max_file_bytes=...)",
+        )
+    return encoded
+
+
+def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes:
+    if str(path).startswith(("http://", "https://")):
+        raise ImageError(name, "is a URL; download it and give the bytes")
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except FileNotFoundError as error:
+        raise ImageError(name, "there is no such file; check the path") from error
+    except PermissionError as error:
+        raise ImageError(name, "may not be read; check its permissions") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise ImageError(name, f"cannot be opened ({error}); check the path") from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError(name, "is a directory; give the images in it")
+        if not stat.S_ISREG(mode):
+            raise ImageError(name, "is no regular file (a pipe, socket or device); give its bytes")
+        try:
+            return file.read(limits.max_file_bytes + 1)
+        except OSError as error:
+            raise ImageError(name, f"cannot be read ({error}); check the disk") from error
+
+
+def _open(encoded: bytes, name: str) -> Image.Image:
+    """Find the format by content and read the header.
+
+    `Image.open` would do the same and then warn, or raise, past `Image.MAX_IMAGE_PIXELS`: a global
+    of the application's that our limit must neither change nor depend on. So its readers are
+    called directly, as it calls them.
+    """
+    prefix = encoded[:16]
+    for format_name in filter(_can_open, FORMATS):
+        factory, accepts = Image.OPEN[format_name]
+        accepted = accepts(prefix) if accepts is not None else True
+        if isinstance(accepted, str) or not accepted:
+            continue
+        return factory(io.BytesIO(encoded), "")
+    shown = ", ".join(filter(_can_open, FORMATS))
+    raise ImageError(
+        name, f"is no image of a kind that is read ({shown}); convert it to JPEG or PNG"
+    )
+
+
+def _can_open(format_name: str) -> bool:
+    return format_name in Image.OPEN
+
+
+def _from_array(array: np.ndarray[Any, Any], name: str, limits: Limits) -> Pixels:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(
+            name, f"has shape {array.shape}; use (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)"
+        )
+    if array.dtype != np.uint8:
+        raise ImageError(name, _wrong_dtype(array))
+    _check_size(array.shape[1], array.shape[0], _OTHER_BYTES_PER_PIXEL, name, limits)
+    grey = array.ndim == 2 or array.shape[2] == 1
+    image = Image.fromarray(np.ascontiguousarray(array.reshape(array.shape[:2]) if grey else array))
+    return to_rgb(image)
+
+
+def _wrong_dtype(array: np.ndarray[Any, Any]) -> str:
+    """Say how an array of another dtype becomes uint8."""
+    if array.dtype.kind == "f" and array.size:
+        if not np.isfinite(array).all():
+            return "has NaN or infinite values; replace them, then convert to uint8 of 0 to 255"
+        if array.min() < 0:
+            return "has negative values; undo the normalisation, then convert to uint8 of 0 to 255"
+        if array.max() <= 1:
+            return f"is {array.dtype} in 0 to 1; uint8 is needed: (x * 255).round().astype('uint8')"
+        return f"is {array.dtype}; uint8 is needed: x.round().clip(0, 255).astype('uint8')"
+    if array.dtype == np.uint16:
+        return "is uint16; uint8 is needed: (x // 257).astype('uint8') if it spans 0 to 65535"
+    if array.dtype == np.bool_:
+        return "is bool; uint8 is needed: x.astype('uint8') * 255"
+    if array.dtype.kind == "i" and array.size and array.min() < 0:
+        return "has negative values; convert to uint8 of 0 to 255"
+    return (
+        f"is {array.dtype}; uint8 of 0 to 255 is needed: x.astype('uint8') if it is in that range"
+    )
+
+
+def _from_pil(image: Image.Image, format_name: str, name: str, limits: Limits) -> Pixels:
+    cost = _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
+    if "progressive" in image.info:
+        cost = _PROGRESSIVE_BYTES_PER_PIXEL
+    width, height = image.size
+    _check_size(width, height, cost, name, limits)
+    if width * height <= _LARGE_PIXELS:
+        return _load(image, name, limits)
+    with _large_images.turn:
+        return _load(image, name, limits)
+
+
+def _load(image: Image.Image, name: str, limits: Limits) -> Pixels:
+    image.load()
+    # A file can say another size in its frame than in its header.
+    _check_size(*image.size, _OTHER_BYTES_PER_PIXEL, name, limits)
+    try:
+        return upright(to_rgb(image), orientation_of(image))
+    except ValueError as error:
+        raise ImageError(name, f"{error}; convert it to 8-bit RGB") from error
+
+
+def _check_size(width: int, height: int, cost: int, name: str, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise ImageError(
+            name,
+            f"is {width} x {height}, over {limits.max_pixels:,} pixels; scale it down, or raise "
+            "Limits(max_pixels=...)",
+        )
+    if width * height * cost > _MAX_BYTES:
+        raise ImageError(
+            name, f"is {width} x {height} and would take over 1 GB to decode; scale it down"
+        )
+    if min(width, height) < limits.min_side:
+        raise ImageError(
+            name,
+            f"is {width} x {height}; at least {limits.min_side} pixels a side are needed",
+        )

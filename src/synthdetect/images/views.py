@@ -1,0 +1,168 @@
+"""How a member looks at an image: a resize, or crops at native resolution.
+
+A view turns uint8 RGB of shape (h, w, 3) into uint8 crops of shape (k, size, size, 3). Views are
+values: two equal views give equal crops, so each is computed once per image and shared.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """The whole image, scaled to a square (antialiased bilinear; the aspect ratio is not kept).
+
+    Parameters
+    ----------
+    size : int
+        Side of the result in pixels.
+    """
+
+    size: int
+
+    @property
+    def n_crops(self) -> int:
+        """Crops per image."""
+        return 1
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Return the view of `pixels` (h, w, 3), of shape (1, size, size, 3), uint8."""
+        scaled = Image.fromarray(pixels).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return np.asarray(scaled)[np.newaxis]
+
+
+@dataclass(frozen=True)
+class CenterCrop:
+    """The central square at native resolution; smaller images are reflect-padded.
+
+    Parameters
+    ----------
+    size : int
+        Side of the crop in pixels.
+    """
+
+    size: int
+
+    @property
+    def n_crops(self) -> int:
+        """Crops per image."""
+        return 1
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Return the view of `pixels` (h, w, 3), of shape (1, size, size, 3), uint8."""
+        padded = pad_to(pixels, self.size)
+        top = (padded.shape[0] - self.size) // 2
+        left = (padded.shape[1] - self.size) // 2
+        return np.ascontiguousarray(padded[top : top + self.size, left : left + self.size])[None]
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Several squares at native resolution: the centre, then the corners of a central window.
+
+    The window has twice the side of a crop (or the image's, if that is smaller), so that on a large
+    photograph the crops tile its middle instead of its far corners. Smaller images are
+    reflect-padded.
+
+    Parameters
+    ----------
+    n : int
+        Number of crops, 1 to 5.
+    size : int
+        Side of each crop in pixels.
+    """
+
+    n: int
+    size: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n <= 5:
+            raise ValueError(f"Crops(n={self.n}): n must be 1 to 5")
+
+    @property
+    def n_crops(self) -> int:
+        """Crops per image."""
+        return self.n
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Return the view of `pixels` (h, w, 3), of shape (n, size, size, 3), uint8."""
+        padded = pad_to(pixels, self.size)
+        tops = _offsets(padded.shape[0], self.size)
+        lefts = _offsets(padded.shape[1], self.size)
+        corners = [(1, 1), (0, 0), (2, 2), (0, 2), (2, 0)][: self.n]
+        return np.stack(
+            [
+                padded[tops[i] : tops[i] + self.size, lefts[j] : lefts[j] + self.size]
+                for i, j in corners
+            ]
+        )
+
+
+View = Resize | CenterCrop | Crops
+
+VIEWS: dict[str, type[View]] = {"resize": Resize, "center_crop": CenterCrop, "crops": Crops}
+
+
+def pad_to(pixels: Pixels, size: int) -> Pixels:
+    """Reflect-pad (h, w, 3) evenly so that both sides are at least `size`."""
+    missing = [max(0, size - side) for side in pixels.shape[:2]]
+    if not any(missing):
+        return pixels
+    return np.pad(pixels, [*((m // 2, m - m // 2) for m in missing), (0, 0)], mode="reflect")
+
+
+def _offsets(side: int, size: int) -> tuple[int, int, int]:
+    """Start, middle and end offsets of a crop in the central window of one axis."""
+    window = min(side, 2 * size)
+    start = (side - window) // 2
+    return start, (side - size) // 2, start + window - size
+
+
+def apply_views(pixels: Pixels, views: Iterable[View]) -> dict[View, Pixels]:
+    """Compute each distinct view once.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (h, w, 3), uint8
+    views : iterable of View
+
+    Returns
+    -------
+    crops : dict of View to ndarray of shape (k, size, size, 3), uint8
+    """
+    return {view: view.apply(pixels) for view in dict.fromkeys(views)}
+
+
+def view_to_dict(view: View) -> dict[str, Any]:
+    """Return a JSON-ready description, the inverse of `view_from_dict`."""
+    kind = next(name for name, cls in VIEWS.items() if type(view) is cls)
+    return {"kind": kind, **asdict(view)}
+
+
+def view_from_dict(description: Mapping[str, Any]) -> View:
+    """Build a view from its description, for example `{"kind": "center_crop", "size": 160}`.
+
+    Raises
+    ------
+    ValueError
+        If the kind, a key or a value is not one of ours.
+    """
+    options = dict(description)
+    kind = options.pop("kind", None)
+    cls = VIEWS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise ValueError(f"view kind {kind!r} is not known; use one of {sorted(VIEWS)}")
+    for key, value in options.items():
+        if type(value) is not int or not 1 <= value <= 4096:
+            raise ValueError(f"view {kind}: {key} is {value!r}; use a whole number, 1 to 4096")
+    try:
+        return cls(**options)
+    except TypeError as error:
+        raise ValueError(f"view {kind}: {error}") from error
