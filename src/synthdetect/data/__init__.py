@@ -1,0 +1,1 @@
+"""Labelled images: manifests, splits, and what they are made of."""

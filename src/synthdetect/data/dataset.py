@@ -1,0 +1,290 @@
+"""Labelled images: a CSV manifest or arrays in memory, with labels, groups, sources and splits."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthdetect.errors import DataError
+
+CLASSES = ("real", "synthetic")
+SPLITS = ("train", "val", "test")
+_LABELS = {"real": 0, "synthetic": 1, "0": 0, "1": 1}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels; what may be empty is empty strings.
+
+    Parameters
+    ----------
+    images : tuple
+        Anything that `synthdetect.images.decode.decode` takes, one an image.
+    y : ndarray of shape (n,), int64
+        0 = real, 1 = synthetic.
+    source, group, split : ndarray of shape (n,), str
+        Where an image comes from, which images belong together (one person), and `train`, `val`
+        or `test`.
+    sha256 : str
+        Of the manifest's bytes; empty for data that did not come from a file.
+    """
+
+    images: tuple[Any, ...]
+    y: NDArray[np.int64]
+    source: NDArray[np.str_]
+    group: NDArray[np.str_]
+    split: NDArray[np.str_]
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows: NDArray[Any]) -> "Dataset":
+        """Return the images at `rows` (indices or a boolean mask of shape (n,))."""
+        where = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return Dataset(
+            images=tuple(self.images[i] for i in where),
+            y=self.y[where],
+            source=self.source[where],
+            group=self.group[where],
+            split=self.split[where],
+            sha256=self.sha256,
+        )
+
+    def part(self, split: str) -> "Dataset":
+        """Return the images of one split, in order."""
+        return self.take(self.split == split)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of images of each class in each split, then by source."""
+        table: dict[str, dict[str, int]] = {}
+        for column in (self.split, self.source):
+            for key, label in zip(column, self.y, strict=True):
+                if key:
+                    row = table.setdefault(str(key), dict.fromkeys(CLASSES, 0))
+                    row[CLASSES[label]] += 1
+        return table
+
+
+def labels_to_y(labels: ArrayLike, *, n: int | None = None) -> NDArray[np.int64]:
+    """Turn `real`/`synthetic` or 0/1 labels into integers.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n,), str, int or bool
+        1 and `synthetic` are the positive class.
+    n : int, optional
+        How many there must be.
+
+    Returns
+    -------
+    y : ndarray of shape (n,), int64
+
+    Raises
+    ------
+    DataError
+        If a label is something else, or their number is wrong.
+    """
+    given = np.asarray(labels)
+    if given.ndim != 1:
+        raise DataError(f"labels have shape {given.shape}; give one label for each image, (n,)")
+    if n is not None and len(given) != n:
+        raise DataError(f"{len(given)} labels for {n} images; give one label for each image")
+    y = np.empty(len(given), dtype=np.int64)
+    for i, label in enumerate(given.tolist()):
+        value = _LABELS.get(label) if isinstance(label, str) else label
+        if value not in (0, 1):
+            raise DataError(
+                f"label {i} is {label!r}; use 'real' or 'synthetic', or 0 and 1 (1 = synthetic)"
+            )
+        y[i] = value
+    return y
+
+
+def from_arrays(
+    images: Iterable[Any],
+    labels: ArrayLike,
+    *,
+    groups: Sequence[Any] | None = None,
+    split: str = "",
+) -> Dataset:
+    """Make a dataset of images in memory or of paths.
+
+    Parameters
+    ----------
+    images : iterable
+        Paths, bytes, PIL images or arrays, one an image.
+    labels : array-like of shape (n,)
+        `real`/`synthetic` or 0/1.
+    groups : sequence of shape (n,), optional
+        Images of one group stay on one side of every split.
+    split : str, default=""
+        The split that all of them belong to.
+
+    Returns
+    -------
+    dataset : Dataset
+
+    Raises
+    ------
+    DataError
+        If the numbers differ or a label is unknown.
+    """
+    held = tuple(images)
+    y = labels_to_y(labels, n=len(held))
+    if groups is not None and len(groups) != len(held):
+        raise DataError(f"{len(groups)} groups for {len(held)} images; give one for each image")
+    blank = np.full(len(held), "", dtype=np.str_)
+    return Dataset(
+        images=held,
+        y=y,
+        source=blank,
+        group=blank if groups is None else np.asarray([str(group) for group in groups]),
+        split=np.full(len(held), split, dtype=np.str_),
+    )
+
+
+def read_manifest(path: str | Path) -> Dataset:
+    """Read a CSV manifest.
+
+    Parameters
+    ----------
+    path : str or Path
+        UTF-8 CSV with the columns `path` (relative to the manifest's folder, or absolute) and
+        `label`; optional `split` (`train`, `val`, `test`), `source` and `group`. Other columns are
+        ignored.
+
+    Returns
+    -------
+    dataset : Dataset
+        In the manifest's order.
+
+    Raises
+    ------
+    DataError
+        If the file or a column is missing, or a row has an unknown label or split, a path that is
+        not there, or an image or group that is in two splits; the message names the row.
+    """
+    manifest = Path(path)
+    try:
+        content = manifest.read_bytes()
+        rows = list(csv.DictReader(content.decode("utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{manifest}: not a readable CSV manifest ({error})") from error
+    if not rows:
+        raise DataError(f"{manifest}: no rows; expected a header with path,label and one row each")
+    for column in ("path", "label"):
+        if column not in rows[0]:
+            raise DataError(
+                f"{manifest}: column {column!r} is missing; it has {', '.join(rows[0])}"
+            )
+    images = []
+    for line, row in enumerate(rows, start=2):
+        _check_row(row, where=f"{manifest}, row {line}")
+        image = manifest.parent / row["path"]
+        if not image.is_file():
+            raise DataError(f"{manifest}, row {line}: there is no file {image}")
+        images.append(image)
+    _check_splits(manifest, rows)
+    return Dataset(
+        images=tuple(images),
+        y=np.array([_LABELS[row["label"]] for row in rows], dtype=np.int64),
+        source=_column(rows, "source"),
+        group=_column(rows, "group"),
+        split=_column(rows, "split"),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def hold_out(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
+    """Label each image `train` or `val`, stratified by class, keeping groups together.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    fraction : float
+        Share of the images that goes to `val`, in (0, 0.5].
+    seed : int
+
+    Returns
+    -------
+    dataset : Dataset
+        The same images with a new `split`.
+
+    Raises
+    ------
+    DataError
+        If a class has fewer images (or groups) than there are folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    n_folds = max(2, round(1 / fraction))
+    fewest = min(Counter(dataset.y.tolist()).get(label, 0) for label in (0, 1))
+    if fewest < n_folds:
+        raise DataError(
+            f"the smaller class has {fewest} images; a validation part of {fraction:.0%} needs at "
+            f"least {n_folds} of each class"
+        )
+    own = np.array([f"\0{i}" for i in range(len(dataset))])
+    groups = np.where(dataset.group == "", own, dataset.group)
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    _, val = next(folds.split(np.zeros(len(dataset)), dataset.y, groups))
+    split = np.full(len(dataset), "train", dtype="<U5")
+    split[val] = "val"
+    return Dataset(
+        images=dataset.images,
+        y=dataset.y,
+        source=dataset.source,
+        group=dataset.group,
+        split=split,
+        sha256=dataset.sha256,
+    )
+
+
+def require_classes(dataset: Dataset, *, what: str, at_least: int) -> None:
+    """Raise `DataError` unless each class has `at_least` images; `what` names the data."""
+    for label, name in enumerate(CLASSES):
+        n = int(np.sum(dataset.y == label))
+        if n < at_least:
+            raise DataError(f"{what} has {n} {name} images; at least {at_least} are needed")
+
+
+def _check_row(row: dict[str, Any], *, where: str) -> None:
+    if None in row or None in row.values():
+        raise DataError(f"{where}: has another number of fields than the header")
+    if not row["path"]:
+        raise DataError(f"{where}: path is empty")
+    if row["label"] not in _LABELS:
+        raise DataError(f"{where}: label is {row['label']!r}; use 'real' or 'synthetic'")
+    if row.get("split", "") not in ("", *SPLITS):
+        raise DataError(f"{where}: split is {row['split']!r}; use {', '.join(SPLITS)}")
+
+
+def _check_splits(manifest: Path, rows: list[dict[str, str]]) -> None:
+    """Refuse an image that is listed twice and a group that spans splits."""
+    seen: dict[tuple[str, str], tuple[int, str]] = {}
+    for line, row in enumerate(rows, start=2):
+        split = row.get("split", "")
+        path_key = ("path", row["path"])
+        if path_key in seen:
+            raise DataError(
+                f"{manifest}, row {line}: {row['path']} stands in row {seen[path_key][0]} already"
+            )
+        seen[path_key] = (line, split)
+        if row.get("group"):
+            first, other = seen.setdefault(("group", row["group"]), (line, split))
+            if other != split:
+                raise DataError(
+                    f"{manifest}, row {line}: group {row['group']!r} is in split {split!r} here and "
+                    f"in {other!r} in row {first}; keep a group in one split"
+                )
+
+
+def _column(rows: list[dict[str, str]], name: str) -> NDArray[np.str_]:
+    return np.array([row.get(name, "") for row in rows], dtype=np.str_)

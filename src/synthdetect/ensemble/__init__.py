@@ -1,0 +1,1 @@
+"""From member logits to a decision: combiner, calibrator, threshold. Knows no image."""

@@ -1,0 +1,287 @@
+"""Learn combiner, calibrator and threshold from member logits, each on images new to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthdetect.ensemble.calibrate import CalibratorLearner, Temperature, TemperatureScaling
+from synthdetect.ensemble.combine import (
+    CombinerLearner,
+    Floats,
+    Labels,
+    LinearCombiner,
+    SoftVote,
+    check_both_classes,
+    check_fields,
+    check_finite,
+    check_labels,
+    check_logits,
+)
+from synthdetect.ensemble.threshold import Policy, Threshold, Youden
+from synthdetect.errors import DataError
+
+# With two folds left out (one to combine, one to calibrate) a third must remain to learn from.
+_FEWEST_FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The three steps from member logits to a decision.
+
+    Parameters
+    ----------
+    combiner : LinearCombiner
+    calibrator : Temperature
+    threshold : Threshold
+    """
+
+    combiner: LinearCombiner
+    calibrator: Temperature
+    threshold: Threshold
+
+    def probability(self, logits: ArrayLike) -> Floats:
+        """Return P(synthetic) of each row.
+
+        Parameters
+        ----------
+        logits : array-like of shape (n, members), float
+            A row with a NaN gives NaN.
+
+        Returns
+        -------
+        p : ndarray of shape (n,), float64
+            Strictly between 0 and 1, bit-equal for a row whatever else is in the batch.
+
+        Raises
+        ------
+        DataError
+            If there is not one column for each member.
+        """
+        return self.calibrator(self.combiner(logits))
+
+    def decision(self, logits: ArrayLike) -> Floats:
+        """Return 1.0 (synthetic), 0.0 (real) or NaN (no decision) for each row.
+
+        Parameters, errors and shapes are those of `probability`.
+        """
+        p = self.probability(logits)
+        return np.where(np.isnan(p), np.nan, self.threshold(p))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, the inverse of `from_dict`."""
+        return {
+            "combiner": self.combiner.to_dict(),
+            "calibrator": self.calibrator.to_dict(),
+            "threshold": self.threshold.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> "Decision":
+        """Build a decision from its description.
+
+        Raises
+        ------
+        ValueError
+            If a step or a field is missing, unknown or not of its kind; the message names it.
+        """
+        check_fields("decision", description, ("combiner", "calibrator", "threshold"))
+        return cls(
+            combiner=LinearCombiner.from_dict(description["combiner"]),
+            calibrator=Temperature.from_dict(description["calibrator"]),
+            threshold=Threshold.from_dict(description["threshold"]),
+        )
+
+
+def learn_decision(
+    logits: ArrayLike,
+    y: ArrayLike,
+    *,
+    combiner: CombinerLearner | None = None,
+    calibrator: CalibratorLearner | None = None,
+    policy: Policy | None = None,
+    groups: ArrayLike | None = None,
+    n_folds: int = 5,
+    seed: int,
+) -> Decision:
+    """Learn the three steps, cross-fitted.
+
+    The images are dealt into folds that keep the share of each class and never split a group.
+    The calibrator learns on the combined logits of each fold by a combiner of the other folds;
+    the threshold learns on `out_of_fold_probability`; the final combiner learns on all images.
+
+    Parameters
+    ----------
+    logits : array-like of shape (n, members), float
+        Finite logits of images that the members were not trained on.
+    y : array-like of shape (n,), int
+        1 = synthetic, 0 = real.
+    combiner, calibrator, policy : learners, optional
+        By default `SoftVote()`, `TemperatureScaling()` and `Youden()`.
+    groups : array-like of shape (n,), optional
+        Rows with equal values (near-duplicates, one photographer, one prompt) stay in one fold.
+        By default each row is its own group.
+    n_folds : int
+        At least 3.
+    seed : int
+        Deals the folds.
+
+    Returns
+    -------
+    decision : Decision
+
+    Raises
+    ------
+    DataError
+        If a logit is not finite, the labels do not fit, or a class has too few images or groups
+        for the folds; the message says how many are needed.
+    ValueError
+        If `n_folds` is below 3.
+    """
+    columns, labels = _check(logits, y)
+    combiner = SoftVote() if combiner is None else combiner
+    calibrator = TemperatureScaling() if calibrator is None else calibrator
+    policy = Youden() if policy is None else policy
+    fold = deal_folds(labels, groups=groups, n_folds=n_folds, seed=seed)
+    logit = _out_of_fold_logit(columns, labels, fold, combiner)
+    p = out_of_fold_probability(columns, labels, fold, combiner=combiner, calibrator=calibrator)
+    return Decision(
+        combiner=combiner.fit(columns, labels),
+        calibrator=calibrator.fit(logit, labels),
+        threshold=policy.fit(labels, p),
+    )
+
+
+def out_of_fold_probability(
+    logits: ArrayLike,
+    y: ArrayLike,
+    fold: NDArray[np.int64],
+    *,
+    combiner: CombinerLearner | None = None,
+    calibrator: CalibratorLearner | None = None,
+) -> Floats:
+    """Return P(synthetic) of each image by a combiner and a calibrator that never saw its fold.
+
+    Within the other folds the calibrator learns, again, on logits of combiners that did not see
+    the image they combine. So the label of an image has no influence at all on its probability.
+
+    Parameters
+    ----------
+    logits : array-like of shape (n, members), float
+    y : array-like of shape (n,), int
+        1 = synthetic, 0 = real.
+    fold : ndarray of shape (n,), int64
+        Fold of each row, from `deal_folds`.
+    combiner, calibrator : learners, optional
+        By default `SoftVote()` and `TemperatureScaling()`.
+
+    Returns
+    -------
+    p : ndarray of shape (n,), float64
+
+    Raises
+    ------
+    DataError
+        If a logit is not finite, the labels do not fit, there are fewer than 3 folds, or the
+        folds left have one class only.
+    """
+    columns, labels = _check(logits, y)
+    combiner = SoftVote() if combiner is None else combiner
+    calibrator = TemperatureScaling() if calibrator is None else calibrator
+    if np.shape(fold) != labels.shape or len(np.unique(fold)) < _FEWEST_FOLDS:
+        raise DataError(
+            f"fold has shape {np.shape(fold)} and {len(np.unique(fold))} values; use one fold for "
+            f"each of {len(labels)} rows, {_FEWEST_FOLDS} folds or more"
+        )
+    p = np.empty(len(labels))
+    for k in np.unique(fold):
+        held, rest = fold == k, fold != k
+        logit = _out_of_fold_logit(columns[rest], labels[rest], fold[rest], combiner)
+        calibrated = calibrator.fit(logit, labels[rest])
+        p[held] = calibrated(combiner.fit(columns[rest], labels[rest])(columns[held]))
+    return p
+
+
+def deal_folds(
+    y: ArrayLike, *, groups: ArrayLike | None = None, n_folds: int = 5, seed: int
+) -> NDArray[np.int64]:
+    """Return the fold, 0 to n_folds - 1, of each row; stratified, and no group is split.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), int
+        1 = synthetic, 0 = real; both must occur.
+    groups : array-like of shape (n,), optional
+        By default each row is its own group.
+    n_folds : int
+        At least 3.
+    seed : int
+
+    Returns
+    -------
+    fold : ndarray of shape (n,), int64
+
+    Raises
+    ------
+    DataError
+        If a class has fewer images, or fewer groups, than there are folds.
+    ValueError
+        If `n_folds` is below 3.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if n_folds < _FEWEST_FOLDS:
+        raise ValueError(f"n_folds is {n_folds}; use {_FEWEST_FOLDS} or more")
+    labels = check_both_classes(check_labels(y, np.size(np.asarray(y))))
+    group = np.arange(len(labels)) if groups is None else _check_groups(groups, len(labels))
+    for value, name in enumerate(("real", "synthetic")):
+        found = len(np.unique(group[labels == value]))
+        if found < n_folds:
+            unit = "images" if groups is None else "groups of images"
+            raise DataError(
+                f"y has {found} {name} {unit}, too few for {n_folds} folds; "
+                f"at least {n_folds} are needed of each class"
+            )
+    # The same split where each row is its own group, but not a loop over rows.
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = kind(n_splits=n_folds, shuffle=True, random_state=seed)
+    grouping = None if groups is None else group
+    fold = np.empty(len(labels), dtype=np.int64)
+    for k, (_, held) in enumerate(splitter.split(np.zeros((len(labels), 1)), labels, grouping)):
+        fold[held] = k
+    for value, name in enumerate(("real", "synthetic")):
+        n_with = len(np.unique(fold[labels == value]))
+        if n_with < _FEWEST_FOLDS:
+            raise DataError(
+                f"groups are so uneven that only {n_with} of {n_folds} folds have {name} images; "
+                f"at least {_FEWEST_FOLDS} are needed: use smaller groups or more images"
+            )
+    return fold
+
+
+def _out_of_fold_logit(
+    columns: Floats, labels: Labels, fold: NDArray[np.int64], combiner: CombinerLearner
+) -> Floats:
+    """Return the logit of each row by a combiner of the other folds."""
+    logit = np.empty(len(labels))
+    for k in np.unique(fold):
+        held = fold == k
+        logit[held] = combiner.fit(columns[~held], labels[~held])(columns[held])
+    return logit
+
+
+def _check(logits: ArrayLike, y: ArrayLike) -> tuple[Floats, Labels]:
+    """Return finite logits and labels of both classes."""
+    columns = check_logits(logits)
+    check_finite("logits", columns)
+    return columns, check_both_classes(check_labels(y, len(columns)))
+
+
+def _check_groups(groups: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Return the groups as whole numbers of shape (n,), or raise DataError."""
+    names = np.asarray(groups)
+    if names.shape != (n,):
+        raise DataError(f"groups has shape {names.shape}; use ({n},), one group for each row")
+    return np.unique(names, return_inverse=True)[1]

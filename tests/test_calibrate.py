@@ -1,0 +1,169 @@
+import doctest
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import expit
+
+from synthdetect.ensemble import calibrate
+from synthdetect.ensemble.calibrate import Temperature, TemperatureScaling
+from synthdetect.errors import DataError
+
+any_logit = st.floats(allow_nan=False)
+temperatures = st.floats(1 / 50, 50)
+
+
+def calibrated_data(n, temperature, seed):
+    """Logits that are `temperature` times too large, and labels drawn from the true ones."""
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(0, 2, n)
+    return logit * temperature, (rng.random(n) < expit(logit)).astype(int)
+
+
+def smoothed_log_loss(logit, y, temperature):
+    n_synthetic = y.sum()
+    target = np.where(y == 1, (n_synthetic + 1) / (n_synthetic + 2), 1 / (len(y) - n_synthetic + 2))
+    z = logit / temperature
+    return np.mean(target * np.logaddexp(0, -z) + (1 - target) * np.logaddexp(0, z))
+
+
+@settings(deadline=None, max_examples=60)
+@given(logit=arrays(np.float64, st.integers(1, 50), elements=any_logit), temperature=temperatures)
+def test_probability_is_inside_the_open_interval(logit, temperature):
+    p = Temperature(temperature)(logit)
+    assert ((p > 0) & (p < 1)).all()
+    assert ((1 - p > 0) & (1 - p < 1)).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(logit=arrays(np.float64, st.integers(2, 50), elements=any_logit), temperature=temperatures)
+def test_probability_never_falls_when_the_logit_rises(logit, temperature):
+    assert (np.diff(Temperature(temperature)(np.sort(logit))) >= 0).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(start=st.floats(-40, 40), temperature=temperatures)
+def test_probability_never_falls_between_neighbouring_floats(start, temperature):
+    steps = start + np.arange(200) * np.spacing(abs(start))
+    assert (np.diff(Temperature(temperature)(steps)) >= 0).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(logit=arrays(np.float64, st.integers(1, 70), elements=any_logit), temperature=temperatures)
+def test_probability_is_bit_equal_whatever_the_batch(logit, temperature):
+    calibrator = Temperature(temperature)
+    whole = calibrator(logit)
+    alone = np.concatenate([calibrator(logit[i : i + 1]) for i in range(len(logit))])
+    assert whole.tobytes() == alone.tobytes()
+    assert calibrator(logit[::-1])[::-1].tobytes() == whole.tobytes()
+    assert calibrator(np.repeat(logit, 3)[::3]).tobytes() == whole.tobytes()
+
+
+@settings(deadline=None, max_examples=60)
+@given(logit=arrays(np.float64, 20, elements=st.floats(-35, 35)))
+def test_probability_is_the_sigmoid(logit):
+    np.testing.assert_allclose(Temperature(1.0)(logit), expit(logit), rtol=1e-14)
+
+
+def test_nan_stays_nan():
+    p = Temperature(2.0)([0.0, np.nan])
+    np.testing.assert_array_equal(p, [0.5, np.nan])
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 3.0, 20.0])
+def test_recovers_the_temperature_of_the_data(temperature):
+    learned = TemperatureScaling().fit(*calibrated_data(40_000, temperature, 0)).temperature
+    assert learned == pytest.approx(temperature, rel=0.03)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(5, 200), temperature=st.floats(0.05, 20))
+def test_no_other_temperature_has_a_lower_loss(seed, n, temperature):
+    logit, y = calibrated_data(n, temperature, seed)
+    y[:2] = [0, 1]
+    learned = TemperatureScaling().fit(logit, y).temperature
+    assert 1 / 50 <= learned <= 50
+    others = np.geomspace(1 / 50, 50, 300)
+    best = min(smoothed_log_loss(logit, y, other) for other in others)
+    assert smoothed_log_loss(logit, y, learned) <= best + 1e-12
+
+
+def test_calibration_lowers_the_log_loss_of_overconfident_logits():
+    from sklearn.metrics import log_loss
+
+    logit, y = calibrated_data(5000, 6.0, 1)
+    new_logit, new_y = calibrated_data(5000, 6.0, 2)
+    calibrator = TemperatureScaling().fit(logit, y)
+    assert log_loss(new_y, calibrator(new_logit)) < log_loss(new_y, expit(new_logit)) - 0.3
+
+
+def test_few_separable_images_do_not_give_the_lowest_temperature():
+    calibrator = TemperatureScaling().fit([-2.0, -2.0, 2.0, 2.0], [0, 0, 1, 1])
+    np.testing.assert_allclose(calibrator([-2.0, 2.0]), [1 / 4, 3 / 4], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("logit", "y", "temperature"),
+    [
+        ([1.0, -1.0, 2.0, -2.0], [0, 1, 0, 1], 50.0),
+        ([0.0, 0.0], [0, 1], 50.0),
+        (np.repeat([-1e-3, 1e-3], 5000), np.repeat([0, 1], 5000), 1 / 50),
+    ],
+)
+def test_temperature_stops_at_its_bounds(logit, y, temperature):
+    assert TemperatureScaling().fit(logit, y).temperature == temperature
+
+
+def test_learning_twice_gives_the_same_bits():
+    logit, y = calibrated_data(500, 2.0, 3)
+    assert TemperatureScaling().fit(logit, y) == TemperatureScaling().fit(logit, y)
+
+
+def test_huge_logits_neither_warn_nor_break():
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        learned = TemperatureScaling().fit([-1e6, 1e6, 1e6, -1e6], [0, 1, 0, 1]).temperature
+    assert learned == 50.0
+
+
+@pytest.mark.parametrize(
+    ("logit", "y", "message"),
+    [
+        ([0.0, np.nan, np.nan], [0, 1, 1], "logit of row 1 is NaN .* 2 such row"),
+        ([0.0, 1.0], [1, 1], "one class only"),
+        ([[0.0], [1.0]], [0, 1], r"logit has shape \(2, 1\)"),
+    ],
+)
+def test_temperature_scaling_refuses_by_name(logit, y, message):
+    with pytest.raises(DataError, match=message):
+        TemperatureScaling().fit(logit, y)
+
+
+@settings(deadline=None, max_examples=60)
+@given(temperature=temperatures)
+def test_calibrator_survives_json(temperature):
+    calibrator = Temperature(temperature)
+    assert Temperature.from_dict(json.loads(json.dumps(calibrator.to_dict()))) == calibrator
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"kind": "temperature"}, "temperature is missing"),
+        ({"kind": "isotonic", "temperature": 1.0}, "kind is 'isotonic'"),
+        ({"kind": "temperature", "temperature": 0.0}, "temperature is 0.0"),
+        ({"kind": "temperature", "temperature": -1}, "temperature is -1"),
+        ({"kind": "temperature", "temperature": float("inf")}, "temperature is inf"),
+        ({"kind": "temperature", "temperature": None}, "temperature is None"),
+        ({"kind": "temperature", "temperature": 1.0, "bias": 0.0}, "bias is not known"),
+    ],
+)
+def test_calibrator_description_is_refused_by_field(description, message):
+    with pytest.raises(ValueError, match=message):
+        Temperature.from_dict(description)
+
+
+def test_docstring_examples_run():
+    assert doctest.testmod(calibrate).failed == 0

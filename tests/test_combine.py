@@ -1,0 +1,219 @@
+import doctest
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from synthdetect.ensemble import combine
+from synthdetect.ensemble.combine import LinearCombiner, SoftVote
+from synthdetect.errors import DataError
+
+logit = st.floats(-60, 60, allow_nan=False)
+
+
+def member_logits(n, seed, strengths):
+    """Labels, and logits of members that see the class with the given strength."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    return rng.normal((2 * y[:, None] - 1) * np.asarray(strengths), 1.0), y
+
+
+def mean_log_loss(logits, y, v):
+    return np.mean(np.logaddexp(0, -(logits @ v) * np.where(y == 1, 1, -1)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=arrays(np.float64, st.tuples(st.integers(1, 40), st.just(3)), elements=logit),
+    order=st.randoms(),
+)
+def test_combined_logit_is_bit_equal_whatever_the_batch(rows, order):
+    combiner = LinearCombiner(weights=(0.2, 0.7, 0.1))
+    whole = combiner(rows)
+    place = list(range(len(rows)))
+    order.shuffle(place)
+    alone = np.concatenate([combiner(rows[i : i + 1]) for i in range(len(rows))])
+    assert whole.tobytes() == alone.tobytes()
+    assert combiner(rows[place]).tobytes() == whole[place].tobytes()
+    assert combiner(np.asfortranarray(rows)).tobytes() == whole.tobytes()
+
+
+def test_combined_logit_is_the_weighted_sum():
+    rows = np.array([[1.0, 2.0], [-4.0, 0.5]])
+    np.testing.assert_allclose(LinearCombiner((0.3, 0.7))(rows), rows @ [0.3, 0.7], rtol=1e-15)
+
+
+def test_a_row_with_nan_gives_nan_even_at_weight_zero():
+    combined = LinearCombiner((1.0, 0.0))([[1.0, np.nan], [2.0, 3.0]])
+    np.testing.assert_array_equal(combined, [np.nan, 2.0])
+
+
+def test_no_rows_give_no_logits():
+    assert LinearCombiner((0.5, 0.5))(np.empty((0, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize("logits", [[[1.0, 2.0, 3.0]], [1.0, 2.0], np.empty((3, 0))])
+def test_combiner_refuses_another_number_of_members(logits):
+    with pytest.raises(DataError, match="logits has"):
+        LinearCombiner((0.5, 0.5))(logits)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(10, 200),
+    strengths=st.lists(st.floats(-1, 3), min_size=1, max_size=5),
+)
+def test_soft_vote_weights_lie_on_the_simplex(seed, n, strengths):
+    logits, y = member_logits(n, seed, strengths)
+    y[:2] = [0, 1]
+    weights = np.array(SoftVote().fit(logits, y).weights)
+    assert len(weights) == len(strengths)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1, abs=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_no_other_vote_has_a_lower_log_loss_at_its_best_scale(seed):
+    from scipy.optimize import minimize_scalar
+
+    logits, y = member_logits(150, seed, [0.3, 0.8, 0.1])
+
+    def best(weights):
+        return minimize_scalar(
+            lambda s: mean_log_loss(logits, y, s * weights), bounds=(0, 50), method="bounded"
+        ).fun
+
+    learned = best(np.array(SoftVote().fit(logits, y).weights))
+    others = np.random.default_rng(seed).dirichlet([0.5] * 3, 30)
+    assert learned <= min(best(weights) for weights in others) + 1e-6
+
+
+def test_soft_vote_matches_the_unconstrained_optimum_of_scikit_learn_inside_the_simplex():
+    from sklearn.linear_model import LogisticRegression
+
+    logits, y = member_logits(3000, 1, [0.5, 1.0, 0.25])
+    model = LogisticRegression(C=1e8, fit_intercept=False, tol=1e-10).fit(logits, y)
+    expected = model.coef_[0] / model.coef_[0].sum()
+    np.testing.assert_allclose(SoftVote().fit(logits, y).weights, expected, atol=1e-5)
+
+
+def test_a_member_worse_than_chance_gets_no_weight():
+    logits, y = member_logits(500, 2, [1.0, -1.0])
+    assert SoftVote().fit(logits, y).weights == (1.0, 0.0)
+
+
+def test_members_that_are_all_worse_than_chance_get_equal_weights():
+    logits, y = member_logits(500, 3, [-1.0, -2.0])
+    assert SoftVote().fit(logits, y).weights == (0.5, 0.5)
+
+
+def test_constant_zero_logits_get_equal_weights():
+    assert SoftVote().fit(np.zeros((4, 2)), [0, 1, 0, 1]).weights == (0.5, 0.5)
+
+
+def test_one_member_gets_weight_one():
+    assert SoftVote().fit([[3.0], [-1.0]], [0, 1]).weights == (1.0,)
+
+
+def test_separable_data_gives_finite_weights_that_separate():
+    logits = np.array([[-1.0, 0.2], [-2.0, -0.1], [1.0, 0.1], [3.0, -0.2]])
+    combiner = SoftVote().fit(logits, [0, 0, 1, 1])
+    assert np.isfinite(combiner.weights).all()
+    assert (combiner(logits) > 0).tolist() == [False, False, True, True]
+
+
+def test_weights_do_not_depend_on_the_unit_of_the_logits():
+    logits, y = member_logits(300, 4, [0.5, 1.0])
+    small, large = (SoftVote().fit(logits * unit, y).weights for unit in (1e-3, 1e3))
+    np.testing.assert_allclose(small, large, atol=1e-6)
+
+
+def test_weights_do_not_depend_on_the_order_of_the_images():
+    logits, y = member_logits(300, 5, [0.5, 1.0])
+    turned = SoftVote().fit(logits[::-1], y[::-1]).weights
+    np.testing.assert_allclose(SoftVote().fit(logits, y).weights, turned, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("logits", "y", "message"),
+    [
+        ([[1.0, 1.0], [np.nan, 1.0]], [0, 1], r"logits of row 1 is NaN .* 1 such row"),
+        ([[1.0, np.inf], [0.0, 1.0]], [0, 1], "logits of row 0 is inf"),
+        ([[1.0], [2.0]], [1, 1], r"one class only: all 2 labels are synthetic .* real \(0\)"),
+        ([[1.0], [2.0]], [0, 0], r"one class only: all 2 labels are real .* synthetic \(1\)"),
+        ([[1.0], [2.0]], [0, 2], "y of row 1 is 2; use 0 for real"),
+        ([[1.0], [2.0]], ["real", "synthetic"], "y of row 0 is 'real'"),
+        ([[1.0], [2.0]], [0, 1, 1], r"y has shape \(3,\); use \(2,\)"),
+        ([["a"], ["b"]], [0, 1], "logits is not an array of numbers"),
+        (np.empty((0, 2)), [], "y is empty"),
+    ],
+)
+def test_soft_vote_refuses_by_name(logits, y, message):
+    with pytest.raises(DataError, match=message):
+        SoftVote().fit(logits, y)
+
+
+@settings(deadline=None, max_examples=60)
+@given(weights=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6))
+def test_combiner_survives_json(weights):
+    combiner = LinearCombiner(tuple(weights), kind="soft_vote")
+    assert LinearCombiner.from_dict(json.loads(json.dumps(combiner.to_dict()))) == combiner
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"kind": "soft_vote"}, "combiner: weights is missing"),
+        ({"kind": "soft_vote", "weights": [1.0], "bias": 1}, "combiner: bias is not known"),
+        ({"kind": "soft_vote", "weights": [0.5, "x"]}, r"weights\[1\] is 'x'"),
+        ({"kind": "soft_vote", "weights": [True]}, r"weights\[0\] is True"),
+        ({"kind": "soft_vote", "weights": [float("nan")]}, r"weights\[0\] is nan"),
+        ({"kind": "soft_vote", "weights": [10**400]}, r"weights\[0\] is 1000"),
+        ({"kind": "soft_vote", "weights": []}, "weights is empty"),
+        ({"kind": "soft_vote", "weights": "11"}, "weights is '11'; use a list"),
+        ({"kind": 3, "weights": [1.0]}, "combiner: kind is 3"),
+        ([1.0], "not a mapping"),
+    ],
+)
+def test_combiner_description_is_refused_by_field(description, message):
+    with pytest.raises(ValueError, match=message):
+        LinearCombiner.from_dict(description)
+
+
+APPLY = """
+import sys
+from synthdetect.ensemble.combine import LinearCombiner
+from synthdetect.ensemble.calibrate import Temperature
+from synthdetect.ensemble.learn import Decision
+from synthdetect.ensemble.threshold import Threshold
+import synthdetect.evaluation.metrics
+decision = Decision(LinearCombiner((1.0,)), Temperature(1.0), Threshold(0.5, "by hand"))
+assert decision.decision([[1.0]]).tolist() == [1.0]
+"""
+REPORT = "print(sorted({'scipy', 'sklearn', 'keras', 'PIL'} & set(sys.modules)))"
+
+
+def modules_after(script):
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+def test_applying_the_three_steps_imports_numpy_alone():
+    assert modules_after(APPLY + REPORT) == "[]"
+
+
+def test_the_import_check_can_fail():
+    learn = "from synthdetect.ensemble.combine import SoftVote\n"
+    learn += "SoftVote().fit([[-1.0, 1.0], [1.0, 2.0]], [0, 1])\n"
+    assert modules_after(APPLY + learn + REPORT) == "['scipy']"
+
+
+def test_docstring_examples_run():
+    assert doctest.testmod(combine).failed == 0
