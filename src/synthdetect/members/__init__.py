@@ -1,0 +1,1 @@
+"""Networks and classifiers that give one logit an image."""

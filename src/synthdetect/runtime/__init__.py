@@ -1,0 +1,1 @@
+"""Run a graph over a batch of crops."""

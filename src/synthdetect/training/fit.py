@@ -1,0 +1,264 @@
+"""Train an ensemble by a recipe: members, then combiner, calibrator and threshold, then figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthdetect.data.dataset import Dataset, hold_out, require_classes
+from synthdetect.ensemble.calibrate import CalibratorLearner
+from synthdetect.ensemble.combine import CombinerLearner
+from synthdetect.ensemble.learn import (
+    Decision,
+    deal_folds,
+    learn_decision,
+    out_of_fold_probability,
+)
+from synthdetect.ensemble.threshold import Policy
+from synthdetect.errors import TrainingError
+from synthdetect.evaluation.report import measure
+from synthdetect.images.decode import Limits, decode, source_name
+from synthdetect.members.backbones import BackboneMember
+from synthdetect.members.base import TrainedMember
+from synthdetect.members.registry import AnyMember, load_scorer
+from synthdetect.members.score import score_stream
+from synthdetect.training.export import export_graph
+from synthdetect.training.log import TrainingLog
+from synthdetect.training.network import train_network
+from synthdetect.training.recipe import Recipe, member_hash, member_options, recipe_to_dict
+from synthdetect.training.spectral import train_spectral
+
+_VAL_FRACTION = 0.2
+_N_EXPORT_CHECKS = 24
+
+
+@dataclass(frozen=True)
+class Learners:
+    """How the ensemble decides; None is the default of `ensemble.learn.learn_decision`."""
+
+    combiner: CombinerLearner | None = None
+    calibrator: CalibratorLearner | None = None
+    policy: Policy | None = None
+
+
+@dataclass(frozen=True)
+class TrainedEnsemble:
+    """All that training gives.
+
+    Parameters
+    ----------
+    name : str
+    members : tuple of TrainedMember
+    decision : Decision
+    figures, recipe, training_data : dict
+        JSON-ready: how it measured, how it was trained, on what.
+    """
+
+    name: str
+    members: tuple[TrainedMember, ...]
+    decision: Decision
+    figures: dict[str, Any]
+    recipe: dict[str, Any]
+    training_data: dict[str, Any]
+
+
+def train_ensemble(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    out: Path,
+    resume: bool = False,
+    learners: Learners | None = None,
+    log: TrainingLog | None = None,
+) -> TrainedEnsemble:
+    """Train all members of a recipe and what joins them.
+
+    Members learn on the split `train`; `val` chooses their epochs and teaches combiner, calibrator
+    and threshold, cross-fitted; `test`, where there is one, is only measured. Data without splits
+    is split by class and group.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    recipe : Recipe
+    out : Path
+        Holds checkpoints and `log.jsonl`, a folder for each member.
+    resume : bool, default=False
+        Go on in a folder that has something in it; members that are trained are not trained again.
+    learners : Learners, optional
+    log : TrainingLog, optional
+        By default the log of `out`, on standard error.
+
+    Returns
+    -------
+    ensemble : TrainedEnsemble
+
+    Raises
+    ------
+    DataError
+        If a split lacks a class.
+    TrainingError
+        If `out` is not empty and `resume` is False, or holds another recipe's training.
+    ImageError
+        If an image cannot be read.
+    """
+    if out.exists() and any(out.iterdir()) and not resume:
+        raise TrainingError(f"{out} is not empty; use --resume to go on there, or another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    log = log or TrainingLog(out)
+    train, val = _splits(dataset, recipe.seed)
+    log.event("start", train=len(train), val=len(val), members=[m.name for m in recipe.members])
+    members = tuple(_train_member(m, train, val, recipe, out / m.name, log) for m in recipe.members)
+    logits = all_logits(val.images, members)
+    learners = learners or Learners()
+    decision = _decide(logits, val, learners, recipe.seed)
+    figures = _figures(dataset, val, logits, members, decision, learners, recipe)
+    log.event("done", figures_on=figures["split"], auroc=figures["ensemble"]["auroc"]["value"])
+    return TrainedEnsemble(
+        name=recipe.name,
+        members=members,
+        decision=decision,
+        figures=figures,
+        recipe=recipe_to_dict(recipe),
+        training_data={"manifest_sha256": dataset.sha256, "counts": dataset.counts()},
+    )
+
+
+def all_logits(images: Sequence[Any], members: Sequence[TrainedMember]) -> NDArray[np.float64]:
+    """Score images by trained members, as a detector would.
+
+    Parameters
+    ----------
+    images : sequence of n sources
+    members : sequence of TrainedMember
+
+    Returns
+    -------
+    logits : ndarray of shape (n, members), float64
+
+    Raises
+    ------
+    ImageError
+        If an image cannot be read.
+    """
+    scorers = [load_scorer(member) for member in members]
+    views = [member.view for member in members]
+    rows = []
+    for scored in score_stream(list(images), views, scorers, limits=Limits()):
+        if scored.error is not None:
+            raise scored.error
+        rows.append(scored.logits)
+    return np.stack(rows)
+
+
+def _splits(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """Return train and val, holding val out where the data has none."""
+    given = set(dataset.split.tolist())
+    pool = dataset.part("train") if "train" in given else dataset.take(dataset.split == "")
+    if "val" not in given:
+        pool = hold_out(pool, fraction=_VAL_FRACTION, seed=seed)
+        return pool.part("train"), pool.part("val")
+    val = dataset.part("val")
+    require_classes(val, what="the validation split", at_least=10)
+    return pool, val
+
+
+def _train_member(
+    member: AnyMember,
+    train: Dataset,
+    val: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    log: TrainingLog,
+) -> TrainedMember:
+    fingerprint = member_hash(member, recipe, train.sha256 or _content_hash(train))
+    options = {
+        "augmentation": recipe.augmentation,
+        "seed": recipe.seed,
+        "fingerprint": fingerprint,
+        "folder": folder,
+        "log": log,
+    }
+    details: dict[str, Any] = {"options": member_options(member), "n_train": len(train)}
+    if not isinstance(member, BackboneMember):
+        arrays = train_spectral(member, train, **options)
+        details["n_parameters"] = int(sum(array.size for array in arrays.values()))
+        return TrainedMember(member.name, member.kind, member.view, arrays=arrays, details=details)
+    weights = train_network(member, train, val, **options)
+    chosen = np.linspace(0, len(val) - 1, min(len(val), _N_EXPORT_CHECKS)).astype(int)
+    crops = np.stack(
+        [
+            member.view.apply(decode(val.images[i], name=source_name(val.images[i], i)))
+            for i in chosen
+        ]
+    )
+    graph, difference = export_graph(member, weights, crops)
+    log.event("export", member=member.name, difference=difference, bytes=len(graph["bin"]))
+    details |= {"export_difference": difference, "export_checked_on": len(chosen)}
+    return TrainedMember(member.name, member.kind, member.view, graph=graph, details=details)
+
+
+def _content_hash(dataset: Dataset) -> str:
+    """Stand in for a manifest's hash: the labels, and the paths where images are paths."""
+    import hashlib
+
+    digest = hashlib.sha256(dataset.y.tobytes())
+    for index, source in enumerate(dataset.images):
+        digest.update(source_name(source, index).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _decide(logits: NDArray[np.float64], val: Dataset, learners: Learners, seed: int) -> Decision:
+    return learn_decision(
+        logits,
+        val.y,
+        combiner=learners.combiner,
+        calibrator=learners.calibrator,
+        policy=learners.policy,
+        groups=_groups(val),
+        seed=seed,
+    )
+
+
+def _groups(dataset: Dataset) -> NDArray[np.str_]:
+    """Groups, where images without one are each their own."""
+    own = np.array([f"\0{i}" for i in range(len(dataset))])
+    return np.where(dataset.group == "", own, dataset.group)
+
+
+def _figures(
+    dataset: Dataset,
+    val: Dataset,
+    val_logits: NDArray[np.float64],
+    members: Sequence[TrainedMember],
+    decision: Decision,
+    learners: Learners,
+    recipe: Recipe,
+) -> dict[str, Any]:
+    """Measure on `test`, or, where there is none, on `val` with cross-fitted probabilities."""
+    columns = {"ensemble": slice(None)} | {m.name: [i] for i, m in enumerate(members)}
+    has_test = bool(np.any(dataset.split == "test"))
+    data = dataset.part("test") if has_test else val
+    logits = all_logits(data.images, members) if has_test else val_logits
+    p, thresholds = {}, {}
+    for name, column in columns.items():
+        alone = decision
+        if name != "ensemble":
+            alone = _decide(val_logits[:, column], val, learners, recipe.seed)
+        if has_test:
+            p[name] = alone.probability(logits[:, column])
+        else:
+            fold = deal_folds(val.y, groups=_groups(val), seed=recipe.seed)
+            p[name] = out_of_fold_probability(
+                val_logits[:, column],
+                val.y,
+                fold,
+                combiner=learners.combiner,
+                calibrator=learners.calibrator,
+            )
+        thresholds[name] = alone.threshold.value
+    split = "test" if has_test else "val (it chose the epochs and the threshold: optimistic)"
+    return measure(data.y, p, thresholds, split=split, source=data.source, pairs=recipe.pairs)

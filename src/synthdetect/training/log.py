@@ -1,0 +1,55 @@
+"""What a training run tells: a JSONL file for machines, a console and a progress bar for people."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class TrainingLog:
+    """Writes events to `log.jsonl` and to a console.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `log.jsonl`; lines are appended, so a resumed run continues the file.
+    console : rich.console.Console, optional
+        Where people read; by default standard error.
+    quiet : bool, default=False
+        Write the file only.
+    """
+
+    def __init__(
+        self, folder: Path, *, console: Console | None = None, quiet: bool = False
+    ) -> None:
+        self._path = folder / "log.jsonl"
+        self._console = console or Console(stderr=True, quiet=quiet)
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Append one line: the time (Unix seconds), the kind and the values."""
+        line = {"time": round(time.time(), 3), "event": kind, **values}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        told = " ".join(
+            f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in values.items()
+        )
+        self._console.print(f"{kind}: {told}", highlight=False)
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Any]:
+        """Show a progress bar; yields a function to call with the number of steps done."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda steps=1: progress.advance(task, steps)

@@ -1,0 +1,201 @@
+"""Train one network: epochs with checkpoints, a resumable state and early stopping."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthdetect.data.dataset import Dataset, require_classes
+from synthdetect.errors import TrainingError
+from synthdetect.evaluation.metrics import auroc
+from synthdetect.images.perturb import Augmentation
+from synthdetect.images.views import CenterCrop
+from synthdetect.members.backbones import BackboneMember, build
+from synthdetect.optional import require
+from synthdetect.training.log import TrainingLog
+from synthdetect.training.sequence import PixelCache, epoch_batches
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a network's training is; stored as `state.json` beside its checkpoints."""
+
+    fingerprint: str
+    epoch: int = 0
+    best_epoch: int = 0
+    best_auroc: float = 0.0
+    done: bool = False
+
+
+def train_network(
+    member: BackboneMember,
+    train: Dataset,
+    val: Dataset,
+    *,
+    augmentation: Augmentation,
+    seed: int,
+    fingerprint: str,
+    folder: Path,
+    log: TrainingLog,
+) -> Path:
+    """Train a network, or go on where an earlier call stopped.
+
+    Each epoch ends with a checkpoint of weights and optimizer and then a new `state.json`, so a
+    process that is killed loses at most the epoch it was in.
+
+    Parameters
+    ----------
+    member : BackboneMember
+    train, val : Dataset
+        `val` chooses the epoch whose weights are kept, by AUROC.
+    augmentation : Augmentation
+    seed : int
+    fingerprint : str
+        Of everything that decides the result (`training.recipe.member_hash`).
+    folder : Path
+        Of this member alone; made if it is not there.
+    log : TrainingLog
+
+    Returns
+    -------
+    weights : Path
+        Keras weights of the best epoch.
+
+    Raises
+    ------
+    DataError
+        If a class has fewer training images than a batch has places for it.
+    TrainingError
+        If the folder holds the training of another recipe or other data.
+    """
+    require_classes(train, what="the training split", at_least=member.schedule.batch_size // 2)
+    require_classes(val, what="the validation split", at_least=2)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = _read_state(folder, fingerprint)
+    best = folder / "best.weights.h5"
+    if state.done:
+        return best
+    keras = require("keras", extra="train")
+    keras.utils.set_random_seed(seed)
+    model = build(member, size=member.crop, weights=None if state.epoch else member.weights)
+    _compile(keras, model, member, n_train=len(train))
+    if state.epoch:
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(folder / f"epoch-{state.epoch:03d}.weights.h5")
+    pixels = PixelCache(train)
+    val_crops = _center_crops(val, member.crop)
+    while not state.done:
+        epoch = state.epoch + 1
+        batches = epoch_batches(
+            pixels.__getitem__,
+            train.y,
+            crop=member.crop,
+            batch_size=member.schedule.batch_size,
+            augmentation=augmentation,
+            seed=seed,
+            epoch=epoch,
+        )
+        _reseed_dropout(model, seed, epoch)
+        history = _one_epoch(keras, model, batches, log, f"{member.name} epoch {epoch}")
+        logits = model.predict(val_crops, batch_size=member.schedule.batch_size, verbose=0)
+        val_auroc = auroc(val.y, np.asarray(logits, dtype=np.float64)[:, 0]).value
+        log.event("epoch", member=member.name, epoch=epoch, **history, val_auroc=val_auroc)
+        state = _checkpoint(model, folder, state, member, epoch, val_auroc)
+    return best
+
+
+def _one_epoch(
+    keras: Any, model: Any, batches: Any, log: TrainingLog, what: str
+) -> dict[str, float]:
+    with log.bar(what, len(batches)) as advance:
+        tick = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs=None: advance())
+        fitted = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[tick])
+    return {key: float(values[-1]) for key, values in fitted.history.items()}
+
+
+def _compile(keras: Any, model: Any, member: BackboneMember, *, n_train: int) -> None:
+    plan = member.schedule
+    steps = plan.epochs * max(1, n_train // plan.batch_size)
+    warmup = int(plan.warmup * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        plan.learning_rate / 20 if warmup else plan.learning_rate,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=plan.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer,
+        keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=plan.label_smoothing),
+        metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
+    )
+
+
+def _reseed_dropout(model: Any, seed: int, epoch: int) -> None:
+    """Make an epoch's dropout depend on the epoch alone: generators are in no checkpoint."""
+    for index, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign(
+                np.array([(seed * 1009 + epoch * 31 + index) % 2**31, 0], generator.state.dtype)
+            )
+
+
+def _center_crops(dataset: Dataset, size: int) -> NDArray[np.uint8]:
+    pixels = PixelCache(dataset, max_bytes=0)
+    view = CenterCrop(size)
+    return np.concatenate([view.apply(pixels[i]) for i in range(len(dataset))])
+
+
+def _checkpoint(
+    model: Any, folder: Path, state: Progress, member: BackboneMember, epoch: int, score: float
+) -> Progress:
+    """Save the epoch, and only then the state that names it."""
+    _save_weights(model, folder / f"epoch-{epoch:03d}.weights.h5")
+    better = score > state.best_auroc
+    if better:
+        _save_weights(model, folder / "best.weights.h5")
+    best_epoch = epoch if better else state.best_epoch
+    after = Progress(
+        fingerprint=state.fingerprint,
+        epoch=epoch,
+        best_epoch=best_epoch,
+        best_auroc=max(score, state.best_auroc),
+        done=epoch >= member.schedule.epochs or epoch - best_epoch >= member.schedule.patience,
+    )
+    temporary = folder / "state.json.tmp"
+    temporary.write_text(json.dumps(vars(after)), encoding="utf-8")
+    temporary.replace(folder / "state.json")
+    for old in folder.glob("epoch-*.weights.h5"):
+        if after.done or old.name != f"epoch-{epoch:03d}.weights.h5":
+            old.unlink()
+    return after
+
+
+def _save_weights(model: Any, path: Path) -> None:
+    """Write beside and rename, so that a file under its final name is whole."""
+    temporary = path.with_name(f"writing-{path.name}")
+    model.save_weights(temporary, overwrite=True)
+    temporary.replace(path)
+
+
+def _read_state(folder: Path, fingerprint: str) -> Progress:
+    path = folder / "state.json"
+    if not path.exists():
+        return Progress(fingerprint)
+    try:
+        state = Progress(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: not readable ({error}); delete {folder} to start again"
+        ) from error
+    if state.fingerprint != fingerprint:
+        raise TrainingError(
+            f"{folder} holds the training of another recipe or other data; "
+            "choose another --out, or delete it"
+        )
+    return state

@@ -1,0 +1,214 @@
+"""A recipe: everything that decides how a detector is trained, in one TOML file."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from synthdetect.errors import RecipeError
+from synthdetect.images.perturb import Augmentation
+from synthdetect.images.views import view_from_dict, view_to_dict
+from synthdetect.members.backbones import Schedule
+from synthdetect.members.registry import KINDS, AnyMember, member_type
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a detector is trained.
+
+    Parameters
+    ----------
+    name : str
+        Of the bundle that it makes.
+    members : tuple of members
+        Each with its own view and schedule.
+    augmentation : Augmentation
+        The same for every member and both classes.
+    seed : int
+    pairs : tuple of (str, str)
+        A real and a synthetic source that share crop, size and history: measured on their own.
+    """
+
+    name: str = "detector"
+    members: tuple[AnyMember, ...]
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(pair) != 2 for pair in self.pairs):
+            raise RecipeError(
+                f'pairs is {self.pairs}; write pairs = [["real source", "synthetic source"]]'
+            )
+        if not self.members:
+            raise RecipeError("the recipe has no [[members]]; give at least one")
+        names = [member.name.lower() for member in self.members]
+        if len(set(names)) < len(names):
+            raise RecipeError(f"two members share a name in {names}; give each its own")
+
+
+def read_recipe(path: str | Path, *, weights_dir: str | Path | None = None) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+    weights_dir : str or Path, optional
+        Where files named by `weights` are looked for, after the recipe's own folder.
+
+    Returns
+    -------
+    recipe : Recipe
+
+    Raises
+    ------
+    RecipeError
+        If the file is not TOML, or has a key, a member kind or a value that is not known; the
+        message gives the nearest valid names.
+    """
+    file = Path(path)
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{file}: not a readable recipe ({error})") from error
+    folders = [file.parent, *([Path(weights_dir)] if weights_dir else [])]
+    try:
+        return _recipe(table, folders)
+    except RecipeError as error:
+        raise RecipeError(f"{file}: {error}") from error
+
+
+def member_options(member: AnyMember) -> dict[str, Any]:
+    """Return a member's options as JSON-ready values, weights by file name."""
+    options = dataclasses.asdict(member) | {"kind": member.kind}
+    options["view"] = view_to_dict(member.view)
+    if options.get("weights"):
+        options["weights"] = Path(options["weights"]).name
+    return options
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as JSON-ready values."""
+    return {
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "pairs": [list(pair) for pair in recipe.pairs],
+        "augmentation": dataclasses.asdict(recipe.augmentation),
+        "members": [member_options(member) for member in recipe.members],
+    }
+
+
+def member_hash(member: AnyMember, recipe: Recipe, data_sha256: str) -> str:
+    """Return the SHA-256 of all that decides how a member comes out; its views need no training."""
+    options = member_options(member)
+    if "schedule" in options:
+        options.pop("view")
+    facts = {
+        "member": options,
+        "augmentation": dataclasses.asdict(recipe.augmentation),
+        "seed": recipe.seed,
+        "data": data_sha256,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _recipe(table: dict[str, Any], folders: list[Path]) -> Recipe:
+    _check_keys(table, [f.name for f in dataclasses.fields(Recipe)], where="recipe")
+    members = table.pop("members", [])
+    if not isinstance(members, list):
+        raise RecipeError("members must be tables: write [[members]] for each")
+    options = dict(table)
+    if "augmentation" in options:
+        options["augmentation"] = _build(Augmentation, options["augmentation"], "augmentation")
+    options["members"] = tuple(_member(member, folders) for member in members)
+    return _build(Recipe, options, "recipe")
+
+
+def _member(table: dict[str, Any], folders: list[Path]) -> AnyMember:
+    options = dict(table)
+    kind = options.get("kind")
+    if kind not in KINDS:
+        raise RecipeError(f"member kind {kind!r} is not known; {_nearest(str(kind), KINDS)}")
+    cls = member_type(kind)
+    if cls.__dataclass_fields__.get("kind") is None or "kind" not in _field_names(cls):
+        options.pop("kind")
+    options.setdefault("name", kind.lower())
+    where = f"member {options['name']}"
+    if "view" in options:
+        try:
+            options["view"] = view_from_dict(options["view"])
+        except ValueError as error:
+            raise RecipeError(f"{where}: {error}") from error
+    if "schedule" in options:
+        options["schedule"] = _build(Schedule, options["schedule"], f"{where}, schedule")
+    if "weights" in options:
+        options["weights"] = _find_weights(options["weights"], folders, where)
+    return _build(cls, options, where)
+
+
+def _find_weights(weights: str, folders: list[Path], where: str) -> str | None:
+    if weights == "none":
+        return None
+    if weights == "imagenet":
+        return weights
+    for folder in folders:
+        if (folder / weights).is_file():
+            return str(folder / weights)
+    raise RecipeError(
+        f"{where}: weights {weights!r} are in none of {', '.join(map(str, folders))}; name their "
+        "folder with --weights, or use 'imagenet' (downloaded by Keras) or 'none'"
+    )
+
+
+def _build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Make a dataclass of a table whose keys and types must fit its fields."""
+    if not isinstance(table, Mapping):
+        raise RecipeError(f"{where} is {table!r}; write a table")
+    _check_keys(table, _field_names(cls), where=where)
+    options = {key: _as_tuple(value) for key, value in table.items()}
+    defaults = {f.name: f.default for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key, value in options.items():
+        _check_type(value, defaults[key], where=f"{where}: {key}")
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+
+
+def _check_type(value: Any, default: Any, *, where: str) -> None:
+    """Compare with the type of the default; an int stands for a float."""
+    if default is dataclasses.MISSING or default is None:
+        return
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, kinds):
+        raise RecipeError(f"{where} is {value!r}; use a value like {default!r}")
+
+
+def _field_names(cls: type) -> list[str]:
+    return [f.name for f in dataclasses.fields(cls)]
+
+
+def _check_keys(table: Mapping[str, Any], known: Iterable[str], *, where: str) -> None:
+    known = list(known)
+    for key in table:
+        if key not in known:
+            raise RecipeError(f"{where}: key {key!r} is not known; {_nearest(key, known)}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    folded = {name.lower(): name for name in known}
+    close = [folded[name] for name in difflib.get_close_matches(word.lower(), folded, n=3)]
+    return f"did you mean {' or '.join(close)}?" if close else f"use one of {', '.join(known)}"
