@@ -1,0 +1,1 @@
+"""One detector as files: write, verify, find."""

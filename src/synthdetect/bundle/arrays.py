@@ -1,0 +1,156 @@
+"""Arrays as bytes: npz files without pickle, and without trust in what their headers say.
+
+The headers are read by one regular expression, not by numpy's parser, which evaluates Python
+literals; and an array is made only of bytes that are there, so a header cannot ask for memory.
+"""
+
+import io
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthdetect.bundle.format import open_zip, write_zip
+from synthdetect.errors import BundleError
+
+MAX_ARRAYS = 1024
+MAX_ARRAY_BYTES = 2**29
+
+_DTYPES = frozenset(
+    "|b1 |i1 |u1 <i2 <i4 <i8 <u2 <u4 <u8 <f2 <f4 <f8".split()  # noqa: SIM905
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
+_MAGIC = b"\x93NUMPY\x01\x00"
+# What numpy.save writes, to the letter; 32 axes is numpy 1's limit.
+_HEADER = re.compile(
+    rb"\{'descr': '([|<][biuf][1248])', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,18}, ){1,31}\d{1,18}|\d{1,18},|)\), \} *\n"
+)
+
+
+def arrays_to_bytes(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """Return an npz file whose bytes depend on the arrays only.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Boolean, integer (8 to 64 bit) or float (16 to 64 bit) arrays of any shape, finite. Names
+        are letters, digits, `_`, `.` and `-`, at most 100. Neither order nor layout matters.
+
+    Returns
+    -------
+    npz : bytes
+        Stored, little-endian, C order; `numpy.load` reads it too.
+
+    Raises
+    ------
+    BundleError
+        If a name, a dtype or a value is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> arrays_from_bytes(arrays_to_bytes({"weights": np.array([0.5, 2.0])}), name="a.npz")
+    {'weights': array([0.5, 2. ])}
+    """
+    contents = {}
+    if len(arrays) > MAX_ARRAYS:
+        raise BundleError(f"{len(arrays)} arrays; keep at most {MAX_ARRAYS} in one file")
+    for name in sorted(arrays, key=str):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise BundleError(f"array name {ascii(name)[:120]}; use letters, digits, '_', '.', '-'")
+        array = np.asarray(arrays[name])
+        dtype = array.dtype.newbyteorder("<")
+        if dtype.str not in _DTYPES:
+            raise BundleError(
+                f"array {name} has dtype {array.dtype}; convert it to bool, int8 to int64, "
+                "uint8 to uint64 or float16 to float64"
+            )
+        _check_finite(array, f"array {name}")
+        stream = io.BytesIO()
+        # asarray with order="C", as ascontiguousarray makes scalars one-dimensional.
+        plain = np.asarray(array, dtype=dtype, order="C")
+        np.lib.format.write_array(stream, plain, version=(1, 0), allow_pickle=False)
+        contents[f"{name}.npy"] = stream.getvalue()
+    stream = io.BytesIO()
+    write_zip(stream, contents)
+    return stream.getvalue()
+
+
+def arrays_from_bytes(
+    content: bytes, *, name: str, max_bytes: int = MAX_ARRAY_BYTES
+) -> dict[str, NDArray[np.generic]]:
+    """Read the arrays of an untrusted npz file.
+
+    Parameters
+    ----------
+    content : bytes
+        An npz file.
+    name : str
+        Name of the file, for the errors.
+    max_bytes : int, default=2**29
+        Bound on the sum of the arrays' bytes, headers included, before anything is decompressed.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Writeable, in native byte order; sorted by name.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or too large, or an array has a wrong name, an unusual header, a
+        dtype of objects, text or structures, a shape that is not that of its bytes, or NaN.
+    """
+    with open_zip(io.BytesIO(content), name, MAX_ARRAYS) as (sizes, read):
+        total = sum(sizes.values())
+        if total > max_bytes:
+            raise BundleError(f"{name}: its arrays have {total} bytes, more than {max_bytes}")
+        arrays = {}
+        for entry, size in sorted(sizes.items()):
+            key = entry.removesuffix(".npy")
+            if key == entry or not _NAME.fullmatch(key):
+                raise BundleError(f"{name}: {ascii(entry)[:120]} is no array; get the bundle again")
+            arrays[key] = _array(read(entry, size), f"{name}: array {key}")
+        return arrays
+
+
+def _array(content: bytes, where: str) -> NDArray[np.generic]:
+    """The array of the bytes of one npy file."""
+    start = len(_MAGIC) + 2
+    end = start + int.from_bytes(content[len(_MAGIC) : start], "little")
+    header = _HEADER.fullmatch(content[start:end])
+    if not content.startswith(_MAGIC) or header is None:
+        shown = ascii(content[start : min(end, start + 100)].decode("latin-1"))
+        raise BundleError(
+            f"{where}: its header {shown} is not that of a plain array (bool, int, uint or float, "
+            "little-endian); write the file with arrays_to_bytes"
+        )
+    descr, fortran, axes = (group.decode("ascii") for group in header.groups())
+    if descr not in _DTYPES:
+        raise BundleError(f"{where}: dtype {descr} is not supported; use {sorted(_DTYPES)}")
+    dtype = np.dtype(descr)
+    shape = tuple(int(axis) for axis in axes.split(",") if axis.strip())
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted != len(content) - end:
+        raise BundleError(
+            f"{where}: shape {shape} of {descr} takes {wanted} bytes, the file has "
+            f"{len(content) - end}; get the bundle again"
+        )
+    if descr == "|b1" and content[end:].translate(None, b"\x00\x01"):
+        raise BundleError(f"{where}: a boolean is neither 0 nor 1; get the bundle again")
+    try:
+        flat = np.frombuffer(content, dtype=dtype, offset=end) if wanted else np.empty(0, dtype)
+        order = flat.reshape(shape[::-1]).T if fortran == "True" else flat.reshape(shape)
+    except ValueError as error:  # shapes with a zero and an axis beyond what numpy can count
+        raise BundleError(f"{where}: shape {shape} is impossible ({error})") from error
+    _check_finite(order, where)
+    return order.astype(dtype.newbyteorder("="))
+
+
+def _check_finite(array: NDArray[np.generic], where: str) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        n_bad = int(array.size - np.isfinite(array).sum())
+        raise BundleError(f"{where}: {n_bad} of {array.size} values are NaN or infinite; retrain")

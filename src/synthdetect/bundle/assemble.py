@@ -1,0 +1,142 @@
+"""Between a detector's parts and a bundle's files."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from synthdetect.bundle.arrays import arrays_from_bytes, arrays_to_bytes
+from synthdetect.bundle.format import Bundle
+from synthdetect.bundle.manifest import Manifest, MemberEntry
+from synthdetect.ensemble.learn import Decision
+from synthdetect.errors import BundleError
+from synthdetect.members.base import TrainedMember
+
+_LIBRARIES = ("synthdetect", "numpy", "scipy", "scikit-learn", "pillow", "openvino")
+_TRAINING_LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras")
+_ARRAYS = "npz"
+
+
+def assemble(
+    members: Sequence[TrainedMember],
+    decision: Decision,
+    *,
+    name: str,
+    license_name: str,
+    facts: Mapping[str, Any],
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Return the manifest and the files of a detector, for `write_bundle`.
+
+    Parameters
+    ----------
+    members : sequence of TrainedMember
+    decision : Decision
+    name : str
+        Of the detector.
+    license_name : str
+        Of the weights.
+    facts : mapping
+        `training_data`, `recipe`, `figures`, `environment` and `created` of the manifest.
+
+    Returns
+    -------
+    manifest : Manifest
+        Without hashes.
+    files : dict of str to bytes
+
+    Raises
+    ------
+    BundleError
+        If a name or a value does not fit the schema.
+    """
+    files: dict[str, bytes] = {}
+    entries = []
+    for member in members:
+        contents = dict(member.graph)
+        if member.arrays:
+            contents[_ARRAYS] = arrays_to_bytes(member.arrays)
+        names = {role: f"members/{member.name}.{role}" for role in contents}
+        files |= {names[role]: content for role, content in contents.items()}
+        entries.append(
+            MemberEntry(
+                name=member.name,
+                kind=member.kind,
+                view=member.view,
+                files=names,
+                details=member.details,
+            )
+        )
+    manifest = Manifest(
+        name=name,
+        members=tuple(entries),
+        license=license_name,
+        **decision.to_dict(),
+        **facts,
+    )
+    return manifest, files
+
+
+def take_apart(bundle: Bundle) -> tuple[tuple[TrainedMember, ...], Decision]:
+    """Return the members and the decision of a verified bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+
+    Returns
+    -------
+    members : tuple of TrainedMember
+    decision : Decision
+
+    Raises
+    ------
+    BundleError
+        If arrays are damaged, or the combiner, calibrator or threshold is not one of ours.
+    """
+    manifest = bundle.manifest
+    members = []
+    for entry in manifest.members:
+        contents = {role: bundle.files[name] for role, name in entry.files.items()}
+        packed = contents.pop(_ARRAYS, None)
+        arrays = {}
+        if packed is not None:
+            arrays = arrays_from_bytes(packed, name=entry.files[_ARRAYS])
+        members.append(
+            TrainedMember(
+                entry.name, entry.kind, entry.view, contents, arrays, details=entry.details
+            )
+        )
+    try:
+        decision = Decision.from_dict(
+            {key: getattr(manifest, key) for key in ("combiner", "calibrator", "threshold")}
+        )
+    except ValueError as error:
+        raise BundleError(f"manifest.json: {error}") from error
+    n_weights = len(decision.combiner.weights)
+    if n_weights != len(members):
+        raise BundleError(
+            f"manifest.json: the combiner has {n_weights} weights for {len(members)} members; "
+            "get the bundle again"
+        )
+    return tuple(members), decision
+
+
+def environment(*, trained: bool) -> dict[str, str]:
+    """Return the versions of Python and of the libraries that made a bundle.
+
+    Parameters
+    ----------
+    trained : bool
+        Name the libraries of training as well.
+
+    Returns
+    -------
+    versions : dict of str to str
+    """
+    versions = {"python": platform.python_version()}
+    for library in (*_LIBRARIES, *(_TRAINING_LIBRARIES if trained else ())):
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
