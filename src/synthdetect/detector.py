@@ -76,6 +76,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     (1, 2)
     """
 
+    _bundle: Bundle
+
     def __init__(
         self,
         members: Sequence[Member] | None = None,

@@ -281,8 +281,8 @@ def _check_splits(manifest: Path, rows: list[dict[str, str]]) -> None:
             first, other = seen.setdefault(("group", row["group"]), (line, split))
             if other != split:
                 raise DataError(
-                    f"{manifest}, row {line}: group {row['group']!r} is in split {split!r} here and "
-                    f"in {other!r} in row {first}; keep a group in one split"
+                    f"{manifest}, row {line}: group {row['group']!r} is in split {split!r} here "
+                    f"and in {other!r} in row {first}; keep a group in one split"
                 )
 
 

@@ -36,7 +36,8 @@ def measure(
     source : ndarray of shape (n,), str
         Where each image comes from; empty strings where unknown.
     pairs : sequence of (str, str)
-        A real and a synthetic source that share crop, size and history; each is measured alone.
+        A real and a synthetic source that share crop, size and history; each pair is measured
+        alone, and several together too.
 
     Returns
     -------
@@ -49,6 +50,9 @@ def measure(
         As `synthdetect.evaluation.metrics.figures`.
     """
     p, threshold = probabilities["ensemble"], thresholds["ensemble"]
+    rows = {" / ".join(pair): np.isin(source, pair) for pair in pairs}
+    if len(pairs) > 1:
+        rows["all pairs"] = np.isin(source, [name for pair in pairs for name in pair])
     members = [name for name in probabilities if name != "ensemble"]
     report: dict[str, Any] = {
         "split": split,
@@ -61,11 +65,11 @@ def measure(
             name: rate.to_dict() for name, rate in by_group(y, p, threshold, source).items() if name
         },
         "pairs": {
-            " / ".join(pair): {
-                name: _short(y, probabilities[name], thresholds[name], np.isin(source, pair))
+            pair: {
+                name: _short(y, probabilities[name], thresholds[name], chosen)
                 for name in probabilities
             }
-            for pair in pairs
+            for pair, chosen in rows.items()
         },
     }
     if members:
@@ -100,7 +104,7 @@ def as_lines(report: Mapping[str, Any]) -> list[str]:
     for pair, values in report["pairs"].items():
         row = values["ensemble"]
         lines.append(
-            f"  pair {pair} (n = {row['accuracy']['n']}): accuracy {_text(row['accuracy'])}  "
+            f"  {pair} (n = {row['accuracy']['n']}): accuracy {_text(row['accuracy'])}  "
             f"AUROC {_text(row['auroc'], digits=4)}"
         )
     return lines

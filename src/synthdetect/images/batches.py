@@ -168,7 +168,9 @@ def _keep(source: Any, name: str, limits: Limits) -> Any:
 def _files_in(folder: Path, recursive: bool) -> list[Path]:
     try:
         found = folder.rglob("*") if recursive else folder.iterdir()
-        return sorted(path for path in found if path.suffix.lower() in EXTENSIONS)
+        return sorted(
+            path for path in found if path.suffix.lower() in EXTENSIONS and not path.is_dir()
+        )
     except OSError as error:
         raise ImageError(str(folder), f"cannot be listed ({error}); check it") from error
 

@@ -40,11 +40,15 @@ class Schedule:
     Parameters
     ----------
     epochs : int
+        In all cycles together; a multiple of `cycles`.
+    cycles : int
+        Times that the rate rises and falls (warm restarts: Loshchilov & Hutter 2017,
+        arXiv:1608.03983).
     batch_size : int
     learning_rate : float
         Peak rate of AdamW, reached after `warmup` and brought to zero by a cosine.
     warmup : float
-        Share of all steps, in [0, 1).
+        Share of a cycle's steps, in [0, 1).
     weight_decay : float
     label_smoothing : float
         In [0, 1).
@@ -52,18 +56,23 @@ class Schedule:
         Epochs without a better AUROC on the validation images after which it stops.
     """
 
-    epochs: int = 10
+    epochs: int = 20
+    cycles: int = 2
     batch_size: int = 32
     learning_rate: float = 7e-4
     warmup: float = 0.08
     weight_decay: float = 0.02
     label_smoothing: float = 0.02
-    patience: int = 5
+    patience: int = 12
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "cycles", "batch_size", "patience"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"schedule {name} is {getattr(self, name)}; use at least 1")
+        if self.epochs % self.cycles:
+            raise RecipeError(
+                f"schedule epochs is {self.epochs}; use a multiple of cycles, {self.cycles}"
+            )
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"schedule {name} is {getattr(self, name)}; use 0 to under 1")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,8 @@ def _train_member(
     folder: Path,
     log: TrainingLog,
 ) -> TrainedMember:
-    fingerprint = member_hash(member, recipe, train.sha256 or _content_hash(train))
-    options = {
+    fingerprint = member_hash(member, recipe, train.sha256 or _content_sha256(train))
+    options: dict[str, Any] = {
         "augmentation": recipe.augmentation,
         "seed": recipe.seed,
         "fingerprint": fingerprint,
@@ -198,14 +199,14 @@ def _train_member(
     graph, difference = export_graph(member, weights, crops)
     log.event("export", member=member.name, difference=difference, bytes=len(graph["bin"]))
     details |= {"export_difference": difference, "export_checked_on": len(chosen)}
+    if member.weights not in (None, "imagenet"):
+        details["initial_weights_sha256"] = sha256(Path(member.weights).read_bytes()).hexdigest()
     return TrainedMember(member.name, member.kind, member.view, graph=graph, details=details)
 
 
-def _content_hash(dataset: Dataset) -> str:
+def _content_sha256(dataset: Dataset) -> str:
     """Stand in for a manifest's hash: the labels, and the paths where images are paths."""
-    import hashlib
-
-    digest = hashlib.sha256(dataset.y.tobytes())
+    digest = sha256(dataset.y.tobytes())
     for index, source in enumerate(dataset.images):
         digest.update(source_name(source, index).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Train one network: epochs with checkpoints, a resumable state and early stopping."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from synthdetect.errors import TrainingError
 from synthdetect.evaluation.metrics import auroc
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import CenterCrop
-from synthdetect.members.backbones import BackboneMember, build
+from synthdetect.members.backbones import BackboneMember, Schedule, build
 from synthdetect.optional import require
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.sequence import PixelCache, epoch_batches
@@ -118,14 +119,8 @@ def _one_epoch(
 
 def _compile(keras: Any, model: Any, member: BackboneMember, *, n_train: int) -> None:
     plan = member.schedule
-    steps = plan.epochs * max(1, n_train // plan.batch_size)
-    warmup = int(plan.warmup * steps)
-    rate = keras.optimizers.schedules.CosineDecay(
-        plan.learning_rate / 20 if warmup else plan.learning_rate,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=plan.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+    steps = plan.epochs // plan.cycles * max(1, n_train // plan.batch_size)
+    rate = _cosine_cycles(keras, plan, steps)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
@@ -133,6 +128,21 @@ def _compile(keras: Any, model: Any, member: BackboneMember, *, n_train: int) ->
         keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=plan.label_smoothing),
         metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
     )
+
+
+def _cosine_cycles(keras: Any, plan: Schedule, steps: int) -> Any:
+    """Return the rate at each step: in each cycle a linear rise, then a cosine to zero."""
+    warmup = int(plan.warmup * steps)
+
+    class CosineCycles(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+        def __call__(self, step: Any) -> Any:
+            ops = keras.ops
+            done = ops.cast(ops.mod(step, steps), "float32")
+            rise = 0.05 + 0.95 * done / max(1, warmup)
+            fall = 0.5 + 0.5 * ops.cos(math.pi * (done - warmup) / (steps - warmup))
+            return plan.learning_rate * ops.where(done < warmup, rise, fall)
+
+    return CosineCycles()
 
 
 def _reseed_dropout(model: Any, seed: int, epoch: int) -> None:

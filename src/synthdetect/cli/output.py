@@ -1,0 +1,139 @@
+"""Results as rows: CSV and JSON Lines, streamed, or a table; to standard output or to a file."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TextIO
+
+import typer
+
+from synthdetect.cli.console import printable
+
+# Of a table that goes to no terminal: no name is folded.
+_ENDLESS = 100_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """The result of one image; its fields are the columns.
+
+    Parameters
+    ----------
+    path : str
+    p_synthetic : float or None
+        None for an image that could not be read.
+    decision : str
+        `real`, `synthetic` or `unreadable`.
+    threshold : float
+    error : str or None
+        Why it could not be read.
+    """
+
+    path: str
+    p_synthetic: float | None
+    decision: str
+    threshold: float
+    error: str | None = None
+
+
+def write_csv(rows: Iterable[Row], stream: TextIO) -> None:
+    """Write a header and one record a row, each as soon as it is there; None is empty."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Row))
+    for row in rows:
+        writer.writerow(asdict(row).values())
+        stream.flush()
+
+
+def write_jsonl(rows: Iterable[Row], stream: TextIO) -> None:
+    """Write one JSON object a line, in ASCII, each as soon as it is there."""
+    for row in rows:
+        stream.write(json.dumps(asdict(row)) + "\n")
+        stream.flush()
+
+
+def write_table(rows: Iterable[Row], stream: TextIO) -> None:
+    """Write aligned columns, in colour on a terminal; all rows are read first."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"synthetic": "bold red", "real": "green", "unreadable": "yellow"}
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("p_synthetic", justify="right", no_wrap=True)
+    table.add_column("decision", no_wrap=True)
+    table.add_column("path", overflow="fold")
+    for row in rows:
+        p = "" if row.p_synthetic is None else f"{row.p_synthetic:.4f}"
+        decision = Text(row.decision, style=styles[row.decision])
+        table.add_row(p, decision, Text(printable(row.path)))
+    on_terminal = stream.isatty()
+    console = Console(
+        file=stream, width=None if on_terminal else _ENDLESS, no_color=not on_terminal
+    )
+    console.print(table)
+
+
+WRITERS: dict[str, Callable[[Iterable[Row], TextIO], None]] = {
+    "table": write_table,
+    "csv": write_csv,
+    "jsonl": write_jsonl,
+}
+
+
+@contextmanager
+def opened(out: Path | None) -> Iterator[TextIO]:
+    """Open standard output, or a file that appears under its name when the block is done.
+
+    Text is UTF-8 on every machine; the bytes of a file name that is not come out as they are.
+
+    Parameters
+    ----------
+    out : Path or None
+        A file; None is standard output.
+
+    Yields
+    ------
+    stream : text file
+
+    Raises
+    ------
+    typer.BadParameter
+        If `out` cannot be a file.
+    """
+    if out is None:
+        sys.stdout.flush()
+        stream = io.TextIOWrapper(
+            sys.stdout.buffer, encoding="utf-8", errors="surrogateescape", newline=""
+        )
+        try:
+            yield stream
+        finally:
+            stream.detach()
+        return
+    target = Path(os.path.realpath(out))
+    if os.path.lexists(target) and not target.is_file():
+        reason = f"{printable(str(out))} is not a file; name one, or leave --out away"
+        raise typer.BadParameter(reason, param_hint="--out")
+    if not target.parent.is_dir():
+        reason = f"folder {printable(str(target.parent))} does not exist; create it first"
+        raise typer.BadParameter(reason, param_hint="--out")
+    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield file
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
