@@ -1,10 +1,10 @@
-"""Draw the synthetic pictures of examples/images: numpy and Pillow, no network, one seed.
+"""Draw the pictures of examples/images that no camera took: numpy and Pillow, no network, one seed.
 
     python examples/draw_images.py                     # writes examples/images/drawn_*.png
     python examples/draw_images.py --seed 7 --out tmp  # others, elsewhere
 
-No generative model made them. They stand in for one where an example needs pictures that no camera
-took, and that may be redistributed.
+No generative model made them, so they are no measure of a detector of such models; they are there
+to be looked at, and may be redistributed.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def _as_bytes(picture: NDArray[np.float64]) -> Picture:
 
 def main() -> None:
     """Write the pictures."""
-    parser = argparse.ArgumentParser(description="Draw the synthetic pictures of examples/images.")
+    parser = argparse.ArgumentParser(description="Draw the pictures of examples/images.")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     options = parser.parse_args()
