@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,6 +22,10 @@ from synthdetect.members.base import TrainedMember
 from synthdetect.members.spectrum import SpectralMember, SpectralScorer, features
 
 SIDE = 128
+
+# A busy machine is no failure; tests that must be quick say so themselves.
+settings.register_profile("synthdetect", deadline=None)
+settings.load_profile("synthdetect")
 
 
 def native(rng: np.random.Generator, side: int = SIDE) -> NDArray[np.uint8]:

@@ -77,6 +77,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     _bundle: Bundle
+    _scorers: list[Scorer]
+    _scorers_precision: str
 
     def __init__(
         self,
@@ -413,12 +415,15 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.array(CLASSES)
         self.threshold_ = decision.threshold.value
         if getattr(self, "members_", None) is not members:
-            self._scorers: list[Scorer] = [
-                load_scorer(m, precision=self.precision) for m in members
-            ]
+            self._make_ready(members)
         self.members_ = members
         self.decision_ = decision
         self.errors_ = {}
+
+    def _make_ready(self, members: tuple[TrainedMember, ...]) -> None:
+        precision = self.precision
+        self._scorers = [load_scorer(member, precision=precision) for member in members]
+        self._scorers_precision = precision
 
     def _seal(self, name: str, facts: Mapping[str, Any]) -> Bundle:
         manifest, files = assemble(
@@ -437,6 +442,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if on_error not in ("raise", "nan"):
             raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'nan'")
         self._fitted()
+        if self.precision != self._scorers_precision:
+            self._make_ready(self.members_)
         stream = score_stream(
             images,
             [member.view for member in self.members_],

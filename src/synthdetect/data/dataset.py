@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ def read_manifest(path: str | Path) -> Dataset:
     manifest = Path(path)
     try:
         content = manifest.read_bytes()
-        rows = list(csv.DictReader(content.decode("utf-8-sig").splitlines()))
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest}: not a readable CSV manifest ({error})") from error
     if not rows:

@@ -11,7 +11,17 @@ from synthdetect.images.views import View
 
 
 class Scorer(Protocol):
-    """A trained member that is ready to look at images."""
+    """A trained member that is ready to look at images.
+
+    Attributes
+    ----------
+    uses_all_cores : bool
+        Whether it spreads a batch over the cores by itself; if not, images are given to it one by
+        one, in several threads at once.
+    """
+
+    @property
+    def uses_all_cores(self) -> bool: ...
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Score images.

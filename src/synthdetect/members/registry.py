@@ -3,6 +3,7 @@
 from synthdetect.errors import BundleError
 from synthdetect.members.backbones import BACKBONES, BackboneMember
 from synthdetect.members.base import Scorer, TrainedMember
+from synthdetect.members.spectral_features import SIZE
 from synthdetect.members.spectrum import SpectralMember, SpectralScorer
 from synthdetect.runtime.openvino import Graph
 
@@ -40,6 +41,11 @@ def load_scorer(trained: TrainedMember, *, precision: str = "f32") -> Scorer:
             f"it knows {', '.join(KINDS)}"
         )
     if trained.kind == SpectralMember.kind:
+        if trained.view.size != SIZE:
+            raise BundleError(
+                f"member {trained.name}: its view has size {trained.view.size}; "
+                f"spectral features need {SIZE}"
+            )
         return SpectralScorer.from_arrays(trained.arrays)
     if set(trained.graph) != {"xml", "bin"}:
         raise BundleError(

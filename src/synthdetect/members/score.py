@@ -1,6 +1,7 @@
 """Score a stream of images by all members: decode once, view once, a bounded number in memory."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,14 @@ class Scored:
     error: ImageError | None = None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is kept of an image once it was decoded: its crops, and logits that are known."""
+
+    logits: NDArray[np.float64]
+    crops: Mapping[View, Pixels]
+
+
 def score_stream(
     images: Any,
     views: Sequence[View],
@@ -63,30 +72,23 @@ def score_stream(
     ------
     scored : Scored
     """
-    batch: list[Any] = []
+    alone = [column for column, scorer in enumerate(scorers) if not scorer.uses_all_cores]
+    together = [column for column, scorer in enumerate(scorers) if scorer.uses_all_cores]
 
-    def look(pixels: Pixels) -> dict[View, Pixels]:
-        return apply_views(pixels, views)
+    def look(pixels: Pixels) -> Seen:
+        crops = apply_views(pixels, views)
+        logits = np.full(len(scorers), np.nan)
+        for column in alone:
+            logits[column] = scorers[column].logits(crops[views[column]][np.newaxis])[0]
+        return Seen(logits, {views[column]: crops[views[column]] for column in together})
 
-    stream = prepared(iter_sources(images), look, limits=limits, workers=workers)
-    for image in stream:
-        batch.append(image)
-        if len(batch) == batch_size:
-            yield from _score(batch, views, scorers)
-            batch = []
-    yield from _score(batch, views, scorers)
-
-
-def _score(batch: list[Any], views: Sequence[View], scorers: Sequence[Scorer]) -> Iterator[Scored]:
-    readable = [image for image in batch if image.error is None]
-    logits = np.full((len(batch), len(scorers)), np.nan)
-    if readable:
-        where = [i for i, image in enumerate(batch) if image.error is None]
-        crops = {
-            view: np.stack([image.value[view] for image in readable])
-            for view in dict.fromkeys(views)
-        }
-        for column, (view, scorer) in enumerate(zip(views, scorers, strict=True)):
-            logits[where, column] = scorer.logits(crops[view])
-    for image, row in zip(batch, logits, strict=True):
-        yield Scored(image.index, image.name, row, image.error)
+    stream = prepared(iter_sources(images), look, limits=limits, workers=workers, ahead=batch_size)
+    while batch := list(itertools.islice(stream, batch_size)):
+        seen = [image.value for image in batch if image.value is not None]
+        for column in together if seen else ():
+            crops = np.stack([value.crops[views[column]] for value in seen])
+            for value, logit in zip(seen, scorers[column].logits(crops), strict=True):
+                value.logits[column] = logit
+        for image in batch:
+            logits = np.full(len(scorers), np.nan) if image.value is None else image.value.logits
+            yield Scored(image.index, image.name, logits, image.error)

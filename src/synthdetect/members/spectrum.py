@@ -174,6 +174,7 @@ class SpectralScorer:
     """
 
     arrays: Arrays
+    uses_all_cores: ClassVar[bool] = False
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "SpectralScorer":

@@ -38,6 +38,8 @@ class Graph:
         If the files are no graph of that shape.
     """
 
+    uses_all_cores = True
+
     def __init__(
         self,
         xml: bytes,

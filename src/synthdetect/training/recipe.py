@@ -189,7 +189,7 @@ def _as_tuple(value: Any) -> Any:
 
 def _check_type(value: Any, default: Any, *, where: str) -> None:
     """Compare with the type of the default; an int stands for a float."""
-    if default is dataclasses.MISSING or default is None:
+    if default is dataclasses.MISSING or default is None or value is None:
         return
     kinds = (int, float) if isinstance(default, float) else type(default)
     if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, kinds):

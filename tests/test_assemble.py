@@ -1,0 +1,48 @@
+"""Between a detector's parts and a bundle's files."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from synthdetect.bundle.assemble import assemble, environment, take_apart
+from synthdetect.bundle.format import read_bundle, write_bundle
+from synthdetect.errors import BundleError
+
+
+def test_parts_survive_the_bundle(tiny_bundle, tmp_path):
+    bundle = read_bundle(tiny_bundle)
+    members, decision = take_apart(bundle)
+    manifest, files = assemble(
+        members, decision, name="again", license_name="Apache-2.0", facts={"created": "2026-01-31"}
+    )
+    write_bundle(tmp_path / "again.zip", manifest, files)
+    same, same_decision = take_apart(read_bundle(tmp_path / "again.zip"))
+    assert same_decision == decision
+    assert [(m.name, m.kind, m.view) for m in same] == [(m.name, m.kind, m.view) for m in members]
+    for name, array in members[0].arrays.items():
+        np.testing.assert_array_equal(same[0].arrays[name], array)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("combiner", {"kind": "soft_vote", "weights": [0.5, 0.5]}, "2 weights for 1 members"),
+        ("combiner", {"kind": "oracle", "weights": [1.0]}, "combiner: kind is 'oracle'"),
+        ("calibrator", {"kind": "temperature"}, "calibrator: temperature is missing"),
+        ("threshold", {"kind": "guess"}, "threshold"),
+    ],
+)
+def test_parts_that_are_not_ours_are_refused_by_name(tiny_bundle, part, value, message):
+    bundle = read_bundle(tiny_bundle)
+    forged = dataclasses.replace(
+        bundle, manifest=dataclasses.replace(bundle.manifest, **{part: value})
+    )
+    with pytest.raises(BundleError, match=message):
+        take_apart(forged)
+
+
+def test_environment_names_versions():
+    versions = environment(trained=False)
+    assert versions["numpy"] == np.__version__
+    assert "keras" not in versions

@@ -1,0 +1,263 @@
+"""The facade: what it gives, refuses, remembers, and never changes."""
+
+import copy
+import io
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.base import clone
+
+from conftest import labelled_arrays
+from synthdetect import Augmentation, CostWeighted, Detector, Fixed, Limits, SpectralMember
+from synthdetect.bundle.hub import bundled_names
+from synthdetect.errors import BundleError, DataError, ImageError, NotFittedError
+from synthdetect.images.views import Crops
+
+NAMES = ["tiny", *bundled_names()]
+
+
+@pytest.fixture(scope="module")
+def detector(tiny_bundle):
+    return Detector.load(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return labelled_arrays(6, seed=9)[0]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def any_detector(request, tiny_bundle):
+    return Detector.load(tiny_bundle if request.param == "tiny" else request.param)
+
+
+def test_probabilities_are_of_real_and_synthetic(detector, images):
+    proba = detector.predict_proba(images)
+    assert proba.shape == (12, 2)
+    assert proba.dtype == np.float64
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert detector.classes_.tolist() == ["real", "synthetic"]
+    assert (proba[:6, 0] > 0.5).all()
+    assert (proba[6:, 1] > 0.5).all()
+
+
+def test_labels_and_margins_follow_the_threshold(detector, images):
+    labels = detector.predict(images)
+    p = detector.predict_proba(images)[:, 1]
+    np.testing.assert_array_equal(labels == "synthetic", p >= detector.threshold_)
+    np.testing.assert_array_equal(labels == "synthetic", detector.decision_function(images) >= 0)
+
+
+def test_every_form_of_an_image_gives_the_same_probability(any_detector, images, tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(images[0]).save(path, quality=90)
+    content = path.read_bytes()
+    with Image.open(path) as pil:
+        forms = [path, str(path), content, io.BytesIO(content), pil, np.asarray(pil)]
+        results = [any_detector.predict_proba([form])[0, 1] for form in forms]
+    assert len(set(results)) == 1
+
+
+@settings(max_examples=6)
+@given(st.permutations(range(12)), st.integers(1, 12))
+def test_probability_does_not_depend_on_batch_or_order(any_detector, order, n):
+    images = labelled_arrays(6, seed=9)[0]
+    alone = np.array([any_detector.predict_proba([images[i]])[0, 1] for i in order[:n]])
+    together = any_detector.predict_proba([images[i] for i in order[:n]])[:, 1]
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+
+
+def test_threads_share_a_detector(detector, images):
+    expected = detector.predict_proba(images)
+    with ThreadPoolExecutor(8) as pool:
+        for got in pool.map(lambda _: detector.predict_proba(images), range(16)):
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_bad_image_is_raised_by_name(detector, images):
+    with pytest.raises(ImageError, match=r"^image 1: has 0 bytes"):
+        detector.predict_proba([images[0], b""])
+
+
+def test_bad_image_becomes_nan_with_its_reason(detector, images):
+    sources = [images[0], b"", images[7], "no/such.jpg"]
+    proba = detector.predict_proba(sources, on_error="nan")
+    assert np.isnan(proba[[1, 3]]).all()
+    assert np.isfinite(proba[[0, 2]]).all()
+    assert list(detector.errors_) == [1, 3]
+    assert detector.errors_[3].source == "no/such.jpg"
+    labels = detector.predict(sources, on_error="nan")
+    assert labels.tolist() == ["real", "unreadable", "synthetic", "unreadable"]
+    detector.predict(images)
+    assert detector.errors_ == {}
+
+
+def test_unknown_on_error_is_refused(detector, images):
+    with pytest.raises(ValueError, match="on_error is 'skip'; use 'raise' or 'nan'"):
+        detector.predict_proba(images, on_error="skip")
+
+
+def test_no_images_give_no_rows(detector):
+    assert detector.predict_proba([]).shape == (0, 2)
+    assert detector.predict([]).shape == (0,)
+    assert detector.member_logits([]).shape == (0, 1)
+
+
+def test_directory_array_and_generator_are_images(detector, images, image_folder):
+    assert len(detector.predict_proba(image_folder, on_error="nan")) == 4
+    batch = np.stack(images)
+    np.testing.assert_array_equal(
+        detector.predict_proba(batch), detector.predict_proba(image for image in images)
+    )
+    assert len(detector.predict_proba(images[0])) == 1
+
+
+def test_stream_is_drawn_only_as_far_as_needed(detector, images):
+    drawn = 0
+
+    def endless():
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield images[drawn % 12]
+
+    results = detector.stream(endless())
+    name, p, error = next(results)
+    assert (name, error) == ("image 0", None)
+    assert 0 < p < 1
+    assert drawn <= 64
+    results.close()
+
+
+def test_limits_reach_the_decoder(tiny_bundle, images):
+    strict = Detector.load(tiny_bundle, limits=Limits(max_pixels=100))
+    with pytest.raises(ImageError, match="over 100 pixels"):
+        strict.predict_proba(images[:1])
+
+
+@pytest.mark.parametrize("name", ["copy", "copy.zip"])
+def test_saved_detector_is_the_same(any_detector, images, tmp_path, name):
+    again = Detector.load(any_detector.save(tmp_path / name))
+    np.testing.assert_array_equal(again.predict_proba(images), any_detector.predict_proba(images))
+    assert again.threshold_ == any_detector.threshold_
+    assert again.describe().splitlines()[1:] == any_detector.describe().splitlines()[1:]
+
+
+def test_failed_save_leaves_what_was_there(detector, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="mine"):
+        detector.save(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_calibrate_moves_the_threshold_and_not_the_probabilities(tiny_bundle, images, tmp_path):
+    detector = Detector.load(tiny_bundle)
+    before = detector.predict_proba(images)
+    y = ["real"] * 6 + ["synthetic"] * 6
+    costs = CostWeighted(false_positive=1000, false_negative=1, prevalence=0.001)
+    assert detector.calibrate(images, y, policy=costs) is detector
+    assert before[:6, 1].max() < detector.threshold_ < before[6:, 1].min()
+    detector.calibrate(images, y, policy=Fixed(0.25))
+    np.testing.assert_array_equal(detector.predict_proba(images), before)
+    again = Detector.load(detector.save(tmp_path / "mine"))
+    assert again.threshold_ == 0.25
+    assert "measured before the threshold was changed" in again.describe()
+
+
+def test_calibrate_leaves_bad_images_out_and_tells(tiny_bundle, images):
+    detector = Detector.load(tiny_bundle)
+    y = [0] * 6 + [1] * 6 + [1]
+    detector.calibrate([*images, b""], y, on_error="nan")
+    assert list(detector.errors_) == [12]
+    assert detector.decision_.threshold.n == 12
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [([0] * 12, "synthetic"), ([0, 1], "2 labels for 12 images"), (["fake"] * 12, "label 0")],
+)
+def test_calibrate_refuses_labels_that_cannot_do(tiny_bundle, images, y, message):
+    detector = Detector.load(tiny_bundle)
+    before = detector.threshold_
+    with pytest.raises(DataError, match=message):
+        detector.calibrate(images, y)
+    assert detector.threshold_ == before
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict", "decision_function", "save"])
+def test_unfitted_detector_says_what_to_do(method, tmp_path):
+    with pytest.raises(NotFittedError, match=r"use Detector\.load\('ensemble-v1'\) or fit it"):
+        getattr(Detector(), method)(str(tmp_path))
+
+
+def test_parameters_follow_scikit_learn():
+    members = [SpectralMember(copies=1)]
+    detector = Detector(members, policy=Fixed(0.3), random_state=5)
+    assert clone(detector).get_params()["members"] == members
+    assert detector.set_params(random_state=6).random_state == 6
+    assert not hasattr(clone(detector), "members_")
+
+
+def test_copies_and_pickles_give_equal_results(detector, images):
+    for other in (copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))):  # noqa: S301
+        np.testing.assert_array_equal(
+            other.predict_proba(images[:3]), detector.predict_proba(images[:3])
+        )
+
+
+def test_precision_set_after_loading_takes_effect():
+    if "ensemble-v1" not in bundled_names():
+        pytest.skip("ensemble-v1 is not built in")
+    images = labelled_arrays(3, seed=1)[0]
+    detector = Detector.load("ensemble-v1")
+    exact = detector.member_logits(images)
+    rough = detector.set_params(precision="bf16").member_logits(images)
+    asked = Detector.load("ensemble-v1", precision="bf16").member_logits(images)
+    np.testing.assert_array_equal(rough, asked)
+    np.testing.assert_allclose(rough, exact, rtol=0.2, atol=0.5)
+
+
+def test_describe_and_repr_are_for_people(detector):
+    assert repr(detector) == f"<Detector tiny: spectral; threshold {detector.threshold_:.4f}>"
+    assert "Detector(" in repr(Detector(random_state=3))
+    text = detector.describe()
+    assert "member spectral: spectral, Crops(n=1, size=128), weight 1.000" in text
+    assert "learned on n = 40" in text
+    assert "accuracy" in text
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "out"
+    member = SpectralMember(view=Crops(1, 128), copies=1, n_nets=2, n_hidden=8, n_epochs=40)
+    images, y = labelled_arrays(30, seed=4)
+    detector = Detector([member], augmentation=Augmentation(resize=0, blur=0, jpeg=0))
+    return detector.fit(images, y, groups=range(60), out=out), out
+
+
+def test_fit_learns_and_measures(fitted, images):
+    detector, out = fitted
+    assert (detector.predict(images) == ["real"] * 6 + ["synthetic"] * 6).mean() > 0.9
+    assert "optimistic" in detector.describe()
+    assert (out / "log.jsonl").exists()
+
+
+def test_fit_again_in_a_used_folder_needs_resume(fitted, images):
+    detector, out = fitted
+    data = labelled_arrays(30, seed=4)
+    again = clone(detector)
+    with pytest.raises(Exception, match="is not empty; use"):
+        again.fit(*data, groups=range(60), out=out)
+    again.fit(*data, groups=range(60), out=out, resume=True)
+    np.testing.assert_array_equal(again.predict_proba(images), detector.predict_proba(images))
+
+
+def test_fit_without_members_says_so(images):
+    with pytest.raises(ValueError, match="no \\[\\[members\\]\\]; give at least one"):
+        Detector().fit(images, [0] * 6 + [1] * 6)

@@ -1,0 +1,121 @@
+"""Perturbations: seeded, blind to the class, and what their names say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthdetect.images.perturb import (
+    Augmentation,
+    augment,
+    blur,
+    flip,
+    jpeg,
+    random_crop,
+    resize,
+)
+
+NEVER = Augmentation(flip=0, jpeg=0, resize=0, blur=0)
+ALWAYS = Augmentation(flip=1, jpeg=1, resize=1, blur=1)
+
+
+def picture(height=48, width=40, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_flip_mirrors():
+    np.testing.assert_array_equal(flip(flip(picture())), picture())
+    np.testing.assert_array_equal(flip(picture())[:, 0], picture()[:, -1])
+
+
+def test_lower_jpeg_quality_loses_more():
+    loss = [
+        np.abs(jpeg(picture(), quality=quality).astype(int) - picture()).mean()
+        for quality in (95, 60, 20)
+    ]
+    assert loss == sorted(loss)
+    finer = np.abs(jpeg(picture(), quality=90, subsampling=0).astype(int) - picture()).mean()
+    assert finer < np.abs(jpeg(picture(), quality=90).astype(int) - picture()).mean()
+
+
+@pytest.mark.parametrize("filter_name", ["BILINEAR", "BICUBIC", "LANCZOS"])
+def test_resize_scales_both_sides(filter_name):
+    assert resize(picture(), scale=0.5, filter_name=filter_name).shape == (24, 20, 3)
+
+
+def test_wider_blur_leaves_less_contrast():
+    contrast = [blur(picture(), sigma=sigma).std() for sigma in (0.3, 1.0, 3.0)]
+    assert contrast == sorted(contrast, reverse=True)
+
+
+def test_probability_zero_changes_nothing():
+    out = augment(picture(), NEVER, np.random.default_rng(0))
+    np.testing.assert_array_equal(out, picture())
+
+
+def test_same_generator_gives_the_same_image_and_another_another():
+    one, same, other = (
+        augment(picture(), ALWAYS, np.random.default_rng(seed)) for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert one.shape != other.shape or not np.array_equal(one, other)
+
+
+def test_order_is_random():
+    """Blur before a strong JPEG leaves other pixels than after it: both occur."""
+    fixed = Augmentation(
+        flip=0,
+        jpeg=1,
+        jpeg_quality=(20, 20),
+        resize=0,
+        blur=1,
+        blur_sigma=(1.0, 1.0),
+    )
+    results = {
+        augment(picture(), fixed, np.random.default_rng(seed)).tobytes() for seed in range(40)
+    }
+    # Two orders, and two chroma subsamplings in each.
+    assert len(results) == 4
+
+
+def test_share_of_perturbed_images_is_the_probability():
+    half = Augmentation(flip=0, jpeg=0.3, resize=0, blur=0)
+    changed = [
+        not np.array_equal(augment(picture(), half, np.random.default_rng(seed)), picture())
+        for seed in range(600)
+    ]
+    # Five standard deviations of a binomial.
+    assert abs(np.mean(changed) - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 600)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(32, 90), st.integers(32, 90), st.integers(0, 1000), st.integers(1, 100))
+def test_any_image_stays_an_image(height, width, seed, size):
+    rng = np.random.default_rng(seed)
+    out = augment(picture(height, width), ALWAYS, rng)
+    assert out.dtype == np.uint8
+    assert out.shape[2] == 3
+    assert random_crop(out, size, rng).shape == (size, size, 3)
+
+
+def test_random_crop_reaches_every_corner():
+    tops = set()
+    image = np.arange(6 * 5)[:, None].repeat(3, axis=1).reshape(6, 5, 3).astype(np.uint8)
+    for seed in range(100):
+        tops.add(int(random_crop(image, 4, np.random.default_rng(seed))[0, 0, 0]))
+    assert tops == {0, 1, 5, 6, 10, 11}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"flip": 1.5}, "flip is 1.5; use 0 to 1"),
+        ({"jpeg_quality": (95, 60)}, "jpeg_quality"),
+        ({"jpeg_quality": (0, 60)}, "from 1 to 95"),
+        ({"resize_scale": (0.0, 1.0)}, "resize_scale"),
+        ({"blur_sigma": (-1.0, 1.0)}, "blur_sigma"),
+    ],
+)
+def test_impossible_augmentations_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**options)

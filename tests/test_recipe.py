@@ -1,0 +1,151 @@
+"""Recipes: one file decides all, and what it gets wrong is named."""
+
+import dataclasses
+
+import pytest
+
+from synthdetect.errors import RecipeError
+from synthdetect.images.perturb import Augmentation
+from synthdetect.images.views import CenterCrop, Crops
+from synthdetect.members.backbones import MobileNetV2, Schedule
+from synthdetect.members.spectrum import SpectralMember
+from synthdetect.training.recipe import Recipe, member_hash, read_recipe, recipe_to_dict
+
+WHOLE = """
+name = "mine"
+seed = 7
+pairs = [["camera", "gan"]]
+
+[augmentation]
+flip = 0.5
+jpeg = 1
+jpeg_quality = [50, 90]
+
+[[members]]
+kind = "MobileNetV2"
+name = "net"
+view = { kind = "center_crop", size = 96 }
+crop = 64
+weights = "start.weights.h5"
+dropout = 0.1
+
+[members.schedule]
+epochs = 4
+cycles = 2
+learning_rate = 1e-3
+
+[[members]]
+kind = "spectral"
+copies = 1
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    def write(text):
+        path = tmp_path / "recipe.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_whole_recipe_is_read(recipe_file, tmp_path):
+    (tmp_path / "weights").mkdir()
+    start = tmp_path / "weights" / "start.weights.h5"
+    start.write_bytes(b"")
+    recipe = read_recipe(recipe_file(WHOLE), weights_dir=start.parent)
+    assert recipe == Recipe(
+        name="mine",
+        seed=7,
+        pairs=(("camera", "gan"),),
+        augmentation=Augmentation(flip=0.5, jpeg=1, jpeg_quality=(50, 90)),
+        members=(
+            MobileNetV2(
+                name="net",
+                view=CenterCrop(96),
+                crop=64,
+                weights=str(start),
+                dropout=0.1,
+                schedule=Schedule(epochs=4, cycles=2, learning_rate=1e-3),
+            ),
+            SpectralMember(copies=1),
+        ),
+    )
+
+
+def test_description_is_plain_and_names_weights_without_their_folder(recipe_file, tmp_path):
+    (tmp_path / "start.weights.h5").write_bytes(b"")
+    description = recipe_to_dict(read_recipe(recipe_file(WHOLE)))
+    assert description["members"][0]["weights"] == "start.weights.h5"
+    assert description["members"][0]["view"] == {"kind": "center_crop", "size": 96}
+    assert description["members"][1]["kind"] == "spectral"
+    assert description["augmentation"]["jpeg_quality"] == (50, 90)
+
+
+@pytest.mark.parametrize(("text", "weights"), [("none", None), ("imagenet", "imagenet")])
+def test_weights_by_word(recipe_file, text, weights):
+    recipe = read_recipe(recipe_file(f'[[members]]\nkind = "MobileNetV2"\nweights = "{text}"'))
+    assert recipe.members[0].weights == weights
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("members = 3", "write \\[\\[members\\]\\]"),
+        ("name = 'x'", "no \\[\\[members\\]\\]"),
+        ("nmae = 'x'\n[[members]]\nkind='spectral'", "'nmae' is not known; did you mean name"),
+        ("[[members]]\nkind = 'MobilNetV2'", "'MobilNetV2' is not known; did you mean MobileNetV2"),
+        ("[[members]]\nname = 'x'", "kind None is not known; use one of MobileNetV2, spectral"),
+        ("[[members]]\nkind='spectral'\ncopys=1", "member spectral: key 'copys'.*copies"),
+        ("[[members]]\nkind='spectral'\ncopies='1'", "copies is '1'; use a value like 3"),
+        ("[[members]]\nkind='spectral'\ncopies=true", "copies is True"),
+        ("[[members]]\nkind='spectral'\nview={kind='crop', size=4}", "view kind 'crop'"),
+        ("[[members]]\nkind='MobileNetV2'\nweights='gone.h5'", "'gone.h5' are in none of"),
+        (
+            "[[members]]\nkind='MobileNetV2'\nweights='none'\n[members.schedule]\nepoch=3",
+            "schedule: key 'epoch' is not known; did you mean epochs",
+        ),
+        (
+            "[[members]]\nkind='MobileNetV2'\nweights='none'\n[members.schedule]\nepochs=3",
+            "use a multiple of cycles, 2",
+        ),
+        ("[augmentation]\nflip=2\n[[members]]\nkind='spectral'", "flip is 2; use 0 to 1"),
+        ("augmentation=1\n[[members]]\nkind='spectral'", "augmentation is 1; write a table"),
+        ("[[members]]\nkind='spectral'\n[[members]]\nkind='spectral'", "two members share a name"),
+        ("pairs=[['a']]\n[[members]]\nkind='spectral'", "write pairs ="),
+        ("seed=", "not a readable recipe"),
+    ],
+)
+def test_bad_recipes_name_file_key_and_way_out(recipe_file, text, message):
+    path = recipe_file(text)
+    with pytest.raises(RecipeError, match=message) as caught:
+        read_recipe(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_recipe_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="not a readable recipe"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_hash_follows_what_decides_the_training_and_nothing_else():
+    member = MobileNetV2(weights=None)
+    recipe = Recipe(members=(member,))
+    first = member_hash(member, recipe, "data")
+    same = [
+        member_hash(dataclasses.replace(member, view=Crops(5, 160)), recipe, "data"),
+        member_hash(member, dataclasses.replace(recipe, name="other"), "data"),
+    ]
+    different = [
+        member_hash(dataclasses.replace(member, crop=160), recipe, "data"),
+        member_hash(dataclasses.replace(member, schedule=Schedule(epochs=2)), recipe, "data"),
+        member_hash(member, dataclasses.replace(recipe, seed=1), "data"),
+        member_hash(member, dataclasses.replace(recipe, augmentation=Augmentation(flip=0)), "data"),
+        member_hash(member, recipe, "other data"),
+    ]
+    assert set(same) == {first}
+    assert len({first, *different}) == 6
+    spectral = SpectralMember()
+    other_view = dataclasses.replace(spectral, view=CenterCrop(128))
+    assert member_hash(spectral, recipe, "") != member_hash(other_view, recipe, "")

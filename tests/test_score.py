@@ -1,0 +1,76 @@
+"""Scoring a stream: order, errors in place, a bounded number of images at once."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from synthdetect.images.decode import Limits
+from synthdetect.images.views import CenterCrop, Resize
+from synthdetect.members.score import score_stream
+
+
+class Brightness:
+    """A real scorer, if a simple one: the mean of the crops; it counts its calls."""
+
+    def __init__(self, uses_all_cores):
+        self.uses_all_cores = uses_all_cores
+        self.batches = []
+
+    def logits(self, crops):
+        self.batches.append(len(crops))
+        return crops.reshape(len(crops), -1).mean(axis=1)
+
+
+def picture(value):
+    return np.full((40, 40, 3), value, np.uint8)
+
+
+def run(images, scorers, **options):
+    views = [CenterCrop(32), Resize(36)][: len(scorers)]
+    return list(score_stream(images, views, scorers, limits=Limits(), **options))
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 40])
+def test_all_images_come_in_order_with_a_column_a_member(n):
+    scored = run([picture(i) for i in range(n)], [Brightness(True), Brightness(False)])
+    assert [s.index for s in scored] == list(range(n))
+    wanted = np.repeat(np.arange(n), 2).reshape(n, 2)
+    np.testing.assert_array_equal(np.array([s.logits for s in scored]).reshape(n, 2), wanted)
+
+
+def test_bad_images_are_nan_in_their_place():
+    scored = run([picture(1), b"", picture(3)], [Brightness(True), Brightness(False)])
+    assert [s.error is None for s in scored] == [True, False, True]
+    assert np.isnan(scored[1].logits).all()
+    assert scored[2].logits.tolist() == [3, 3]
+
+
+def test_batch_of_bad_images_alone_asks_no_member():
+    scorer = Brightness(True)
+    assert all(s.error for s in run([b"", b""], [scorer]))
+    assert scorer.batches == []
+
+
+def test_members_get_batches_or_single_images_as_they_ask():
+    together, alone = Brightness(True), Brightness(False)
+    run([picture(i) for i in range(20)], [together, alone], batch_size=8)
+    assert together.batches == [8, 8, 4]
+    assert alone.batches == [1] * 20
+
+
+def test_generator_is_drawn_a_bounded_number_ahead():
+    drawn = 0
+
+    def endless():
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield picture(drawn % 256)
+
+    stream = score_stream(
+        endless(), [CenterCrop(32)], [Brightness(True)], limits=Limits(), batch_size=4
+    )
+    for taken, _ in enumerate(itertools.islice(stream, 40), start=1):
+        assert drawn <= taken + 2 * 4
+    stream.close()
