@@ -22,8 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthdetect.bundle.entries import MemberEntry
 from synthdetect.bundle.format import read_bundle, write_bundle
-from synthdetect.bundle.manifest import Manifest, MemberEntry, check_file_names
+from synthdetect.bundle.manifest import Manifest
+from synthdetect.bundle.names import check_file_names
 from synthdetect.errors import BundleError
 from synthdetect.images.views import CenterCrop, Crops, Resize
 
@@ -783,14 +785,14 @@ STOPPER = """
 import json, os, shutil, sys
 from collections import Counter
 from pathlib import Path
-from synthdetect.bundle import format as module
+from synthdetect.bundle import format as module, replace as writers
 from synthdetect.errors import BundleError
 
 root, how, state, name = Path(sys.argv[1]), *sys.argv[2:5]
 os.fsync = lambda handle: None  # a killed process loses no page cache; this saves the disk
 first = module.read_bundle(root / "first")
 EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.scandir", "fsync"}
-WRITERS = {"_write_zip_bundle", "_write_folder_bundle", "_write_files", "_retire", "_discard"}
+WRITERS = {"write_zip_bundle", "write_folder_bundle", "_write_files", "_retire", "_discard"}
 left = 0
 
 def on_event(event, args=()):
@@ -803,7 +805,7 @@ def on_event(event, args=()):
 def on_line(frame, event, arg):
     global left
     code = frame.f_code
-    if code.co_filename != module.__file__ or code.co_name not in WRITERS:
+    if code.co_filename != writers.__file__ or code.co_name not in WRITERS:
         return None
     if event == "line":
         left -= 1

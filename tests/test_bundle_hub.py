@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from synthdetect.bundle.format import backup_path, write_bundle
+from synthdetect.bundle.entries import MemberEntry
+from synthdetect.bundle.format import write_bundle
 from synthdetect.bundle.hub import bundled_names, open_bundle, resolve
-from synthdetect.bundle.manifest import Manifest, MemberEntry
+from synthdetect.bundle.manifest import Manifest
+from synthdetect.bundle.replace import backup_path
 from synthdetect.errors import BundleError
 from synthdetect.images.views import Resize
 

@@ -14,15 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthdetect.bundle.manifest import (
-    MAX_MANIFEST_BYTES,
-    MAX_TOTAL_BYTES,
-    FileEntry,
-    Manifest,
-    MemberEntry,
-    check_file_name,
-    parse_json,
-)
+from synthdetect.bundle.entries import MAX_TOTAL_BYTES, FileEntry, MemberEntry
+from synthdetect.bundle.manifest import Manifest
+from synthdetect.bundle.names import check_file_name
+from synthdetect.bundle.strict_json import MAX_MANIFEST_BYTES, parse_json
 from synthdetect.errors import BundleError
 from synthdetect.images.views import CenterCrop, Crops
 

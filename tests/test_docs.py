@@ -16,8 +16,9 @@ import typer.main
 from PIL import Image
 
 import synthdetect
+from synthdetect.bundle.entries import FileEntry, MemberEntry
 from synthdetect.bundle.hub import bundled_names
-from synthdetect.bundle.manifest import FileEntry, Manifest, MemberEntry
+from synthdetect.bundle.manifest import Manifest
 from synthdetect.errors import SynthdetectError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import view_to_dict

@@ -11,16 +11,15 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from synthdetect.errors import DataError
 from synthdetect.evaluation import metrics
+from synthdetect.evaluation.interval import rate
 from synthdetect.evaluation.metrics import (
-    auroc,
-    auroc_difference,
     brier,
     by_group,
     expected_calibration_error,
     figures,
     log_loss,
-    rate,
 )
+from synthdetect.evaluation.ranking import auroc, auroc_difference
 
 grid = st.integers(0, 10).map(lambda k: k / 10)
 rows = st.lists(st.tuples(st.integers(0, 1), grid, grid), min_size=2, max_size=40)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.bundle.format import open_zip, write_zip
+from synthdetect.bundle.archive import open_zip, write_zip
 from synthdetect.errors import BundleError
 
 MAX_ARRAYS = 1024

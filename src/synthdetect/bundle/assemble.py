@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthdetect.bundle.arrays import arrays_from_bytes, arrays_to_bytes
+from synthdetect.bundle.entries import MemberEntry
 from synthdetect.bundle.format import Bundle
-from synthdetect.bundle.manifest import Manifest, MemberEntry
+from synthdetect.bundle.manifest import Manifest
 from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import BundleError
 from synthdetect.members.base import TrainedMember

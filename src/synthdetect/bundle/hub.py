@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from synthdetect.bundle.format import Bundle, backup_path, read_bundle
-from synthdetect.bundle.manifest import MANIFEST_NAME
+from synthdetect.bundle.format import Bundle, read_bundle
+from synthdetect.bundle.replace import backup_path
+from synthdetect.bundle.strict_json import MANIFEST_NAME
 from synthdetect.errors import BundleError
 
 # Two letters at least, as C:/ is a drive; one slash, as Path("https://x") keeps only one.

@@ -82,7 +82,8 @@ def train(
 
 def _check_names(plan: "Recipe", path: Path) -> None:
     """Refuse names that would be refused, or collide, only when hours of training are over."""
-    from synthdetect.bundle.manifest import Manifest, MemberEntry
+    from synthdetect.bundle.entries import MemberEntry
+    from synthdetect.bundle.manifest import Manifest
     from synthdetect.errors import BundleError
 
     for member in plan.members:

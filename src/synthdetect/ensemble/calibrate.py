@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synthdetect.ensemble.combine import (
+from synthdetect.ensemble.checks import (
     Floats,
     check_both_classes,
     check_fields,

@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.ensemble.calibrate import CalibratorLearner, Temperature, TemperatureScaling
-from synthdetect.ensemble.combine import (
-    CombinerLearner,
+from synthdetect.ensemble.checks import (
     Floats,
     Labels,
-    LinearCombiner,
-    SoftVote,
     check_both_classes,
     check_fields,
     check_finite,
     check_labels,
     check_logits,
 )
+from synthdetect.ensemble.combine import CombinerLearner, LinearCombiner, SoftVote
 from synthdetect.ensemble.threshold import Policy, Threshold, Youden
 from synthdetect.errors import DataError
 

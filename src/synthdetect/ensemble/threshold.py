@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthdetect.ensemble.combine import (
+from synthdetect.ensemble.checks import (
     Floats,
     Labels,
     check_both_classes,
@@ -243,41 +243,6 @@ class Fixed:
         """Return the value; parameters, result and errors are those of `Youden.fit`."""
         labels, _ = _check(y, p)
         return _learned(self, labels, self.value)
-
-
-POLICIES: dict[str, type[Youden] | type[CostWeighted] | type[Fixed]] = {
-    "youden": Youden,
-    "cost_weighted": CostWeighted,
-    "fixed": Fixed,
-}
-
-
-def policy_to_dict(policy: Youden | CostWeighted | Fixed) -> dict[str, Any]:
-    """Return a JSON-ready description, the inverse of `policy_from_dict`."""
-    kind = next(name for name, cls in POLICIES.items() if type(policy) is cls)
-    return {"kind": kind, **asdict(policy)}
-
-
-def policy_from_dict(description: Mapping[str, Any]) -> Youden | CostWeighted | Fixed:
-    """Build a policy from its description, for example `{"kind": "fixed", "value": 0.5}`.
-
-    Raises
-    ------
-    ValueError
-        If the kind, a key or a value is not one of ours.
-    """
-    options = dict(description)
-    kind = options.pop("kind", None)
-    cls = POLICIES.get(kind) if isinstance(kind, str) else None
-    if cls is None:
-        raise ValueError(f"policy kind {kind!r} is not known; use one of {sorted(POLICIES)}")
-    for key, value in options.items():
-        if not (key == "prevalence" and value is None):
-            check_number(f"policy {kind}", key, value)
-    try:
-        return cls(**options)
-    except TypeError as error:
-        raise ValueError(f"policy {kind}: {error}") from error
 
 
 def _check(y: ArrayLike, p: ArrayLike) -> tuple[Labels, Floats]:

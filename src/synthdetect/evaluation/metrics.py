@@ -7,218 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthdetect.ensemble.combine import Floats, Labels, check_finite, check_labels, check_vector
+from synthdetect.ensemble.checks import Floats, Labels
 from synthdetect.errors import DataError
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its interval and the number of images it was measured on.
-
-    As text, or with a format such as `f"{estimate:.1%}"`, it is `value [low, high]`.
-
-    Parameters
-    ----------
-    value : float
-        NaN where it is not defined, such as an AUROC of one class.
-    low, high : float
-        Ends of the interval; the whole range of the figure where nothing is known.
-    n : int
-
-    Examples
-    --------
-    >>> str(rate(962, 1000))
-    '0.962 [0.948, 0.973]'
-    >>> f"{rate(962, 1000):.1%}"
-    '96.2% [94.8%, 97.3%]'
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __format__(self, spec: str) -> str:
-        spec = spec or ".3f"
-        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
-
-    def __str__(self) -> str:
-        return format(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description; NaN and infinity become None."""
-        return {field.name: _json_ready(getattr(self, field.name)) for field in fields(self)}
-
-
-@dataclass(frozen=True)
-class Rate(Estimate):
-    """A proportion with its Clopper-Pearson interval; see `rate`."""
-
-    __str__ = Estimate.__str__
-
-
-@dataclass(frozen=True)
-class Difference(Estimate):
-    """A difference of two figures on the same images, with its interval.
-
-    Parameters
-    ----------
-    value, low, high, n
-        As in `Estimate`.
-    p_value : float
-        Two-sided, of no difference.
-    """
-
-    p_value: float
-
-
-def rate(successes: int, n: int, confidence: float = 0.95) -> Rate:
-    """Return a proportion with its exact interval (Clopper and Pearson 1934).
-
-    Parameters
-    ----------
-    successes, n : int
-        0 <= successes <= n. With n = 0 the value is NaN, the interval 0 to 1.
-    confidence : float
-        Between 0 and 1. The interval covers the true rate at least this often.
-
-    Returns
-    -------
-    rate : Rate
-
-    Raises
-    ------
-    ValueError
-        If the counts or the confidence are out of range.
-
-    References
-    ----------
-    .. [1] Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case
-       of the binomial", Biometrika 26(4), 1934.
-    """
-    from scipy.special import betaincinv
-
-    tail = _tail(confidence)
-    if not 0 <= successes <= n:
-        raise ValueError(f"rate: {successes} of {n}; use 0 <= successes <= n")
-    if n == 0:
-        return Rate(float("nan"), 0.0, 1.0, 0)
-    low = float(betaincinv(successes, n - successes + 1, tail)) if successes > 0 else 0.0
-    high = float(betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
-    return Rate(successes / n, low, high, int(n))
-
-
-def auroc(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
-    """Return the area under the ROC curve with DeLong's interval.
-
-    The variance is that of DeLong et al. (1988) by the fast algorithm of Sun and Xu (2014); the
-    interval is normal on the logit of the area, so that it stays within 0 to 1. Where that
-    variance is not defined or 0, the m = min(n_real, n_synthetic) disjoint pairs of a real and
-    a synthetic image that any matching gives stand in, which is conservative: a perfect (or
-    perfectly wrong) ranking has the Clopper-Pearson interval of m of m (0 of m) pairs, and any
-    other area A the variance A (1 - A) / m, the largest that there is. Simulated on normal scores
-    (areas of 0.5 to 0.998, 10 to 500 images a class) a 95 % interval covered 92 % to 98 %, least
-    where only a few pairs are in the wrong order.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,), int
-        1 = synthetic, 0 = real.
-    p : array-like of shape (n,), float
-        P(synthetic), or any finite score that rises with it.
-    confidence : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    area : Estimate
-        NaN with the interval 0 to 1 where `y` has one class only.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit, a label is not 0 or 1, or a score is not finite.
-
-    References
-    ----------
-    .. [1] DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated
-       receiver operating characteristic curves", Biometrics 44(3), 1988.
-    .. [2] Sun and Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing
-       Letters 21(11), 2014.
-
-    Examples
-    --------
-    >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value
-    0.75
-    """
-    from scipy.special import expit, logit, ndtri
-
-    labels, scores = _check(y, p)
-    n, n_synthetic = len(labels), int(labels.sum())
-    n_pairs = min(n_synthetic, n - n_synthetic)
-    tail = _tail(confidence)
-    if n_pairs == 0:
-        return Estimate(float("nan"), 0.0, 1.0, n)
-    placements = _placements(labels, scores)
-    area = float(placements[0].mean())
-    if area in (0.0, 1.0):
-        pairs = rate(int(area) * n_pairs, n_pairs, confidence)
-        return Estimate(area, pairs.low, pairs.high, n)
-    variance = _variance(*placements) or area * (1 - area) / n_pairs
-    half = -ndtri(tail) * np.sqrt(variance) / (area * (1 - area))
-    low, high = expit(logit(area) - half), expit(logit(area) + half)
-    return Estimate(area, float(low), float(high), n)
-
-
-def auroc_difference(
-    y: ArrayLike, p_a: ArrayLike, p_b: ArrayLike, confidence: float = 0.95
-) -> Difference:
-    """Return AUROC of `p_a` minus that of `p_b` on the same images (DeLong et al. 1988).
-
-    Where DeLong's variance is not defined or 0, although the rankings differ, Hoeffding's bound
-    over min(n_real, n_synthetic) disjoint pairs stands in, which is conservative.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,), int
-        1 = synthetic, 0 = real.
-    p_a, p_b : array-like of shape (n,), float
-        Two finite scores of the same images.
-    confidence : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    difference : Difference
-        With a two-sided p-value. NaN with the interval -1 to 1 where `y` has one class only.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit, a label is not 0 or 1, or a score is not finite.
-    """
-    from scipy.special import ndtr, ndtri
-
-    labels, scores_a = _check(y, p_a, "p_a")
-    _, scores_b = _check(y, p_b, "p_b")
-    n, n_synthetic = len(labels), int(labels.sum())
-    n_pairs = min(n_synthetic, n - n_synthetic)
-    tail = _tail(confidence)
-    if n_pairs == 0:
-        return Difference(float("nan"), -1.0, 1.0, n, float("nan"))
-    if np.array_equal(_midranks(scores_a), _midranks(scores_b)):
-        return Difference(0.0, 0.0, 0.0, n, 1.0)
-    placements_a, placements_b = _placements(labels, scores_a), _placements(labels, scores_b)
-    synthetic, real = (a - b for a, b in zip(placements_a, placements_b, strict=True))
-    value = float(synthetic.mean())
-    variance = _variance(synthetic, real)
-    if variance:
-        half = float(-ndtri(tail) * np.sqrt(variance))
-        p_value = float(2 * ndtr(-abs(value) / np.sqrt(variance)))
-    else:
-        half = float(np.sqrt(-2 * np.log(tail) / n_pairs))
-        p_value = min(1.0, float(2 * np.exp(-n_pairs * value**2 / 2)))
-    return Difference(value, max(-1.0, value - half), min(1.0, value + half), n, p_value)
+from synthdetect.evaluation.interval import Estimate, Rate, json_ready, rate, upper_tail
+from synthdetect.evaluation.ranking import auroc, check_scores, mid_ranks
 
 
 def log_loss(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
@@ -287,7 +79,7 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, n_bins: int = 15) -> 
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins}; use 1 or more")
     labels, scores = _check_probability(y, p)
-    place = ((_midranks(scores) - 0.5) / len(scores) * n_bins).astype(np.int64)
+    place = ((mid_ranks(scores) - 0.5) / len(scores) * n_bins).astype(np.int64)
     gap = np.bincount(place, weights=scores - labels)
     return float(np.abs(gap).sum() / len(scores))
 
@@ -335,7 +127,7 @@ class Figures:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description; NaN and infinity become None."""
-        return {field.name: _json_ready(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: json_ready(getattr(self, field.name)) for field in fields(self)}
 
 
 def figures(y: ArrayLike, p: ArrayLike, threshold: float, confidence: float = 0.95) -> Figures:
@@ -427,37 +219,11 @@ def by_group(
     }
 
 
-def _placements(labels: Labels, scores: Floats) -> tuple[Floats, Floats]:
-    """Return, for each synthetic image, the share of real ones below it, and the reverse.
-
-    A tie counts one half. The mean of either is the AUROC.
-    """
-    synthetic = labels == 1
-    midranks = _midranks(scores)
-    real_below = midranks[synthetic] - _midranks(scores[synthetic])
-    synthetic_below = midranks[~synthetic] - _midranks(scores[~synthetic])
-    return real_below / np.sum(~synthetic), 1 - synthetic_below / np.sum(synthetic)
-
-
-def _variance(synthetic: Floats, real: Floats) -> float:
-    """Return DeLong's variance of the mean placement; 0.0 with one image of a class."""
-    if len(synthetic) < 2 or len(real) < 2:
-        return 0.0
-    return float(np.var(synthetic, ddof=1) / len(synthetic) + np.var(real, ddof=1) / len(real))
-
-
-def _midranks(values: Floats) -> Floats:
-    """Return ranks from 1; equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[place])
-
-
 def _mean(losses: Floats, largest: float, confidence: float) -> Estimate:
     """Return the mean of losses in 0..largest with its normal interval."""
     from scipy.special import ndtri
 
-    tail = _tail(confidence)
+    tail = upper_tail(confidence)
     value, n = float(losses.mean()), len(losses)
     if n < 2:
         return Estimate(value, 0.0, largest, n)
@@ -465,35 +231,11 @@ def _mean(losses: Floats, largest: float, confidence: float) -> Estimate:
     return Estimate(value, max(0.0, value - half), min(largest, value + half), n)
 
 
-def _tail(confidence: float) -> float:
-    """Return the probability beyond each end of the interval."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence!r}; use a number between 0 and 1")
-    return (1 - confidence) / 2
-
-
-def _check(y: ArrayLike, p: ArrayLike, name: str = "p") -> tuple[Labels, Floats]:
-    """Return clean labels and finite scores."""
-    scores = check_vector(name, p)
-    labels = check_labels(y, len(scores))
-    check_finite(name, scores)
-    return labels, scores
-
-
 def _check_probability(y: ArrayLike, p: ArrayLike) -> tuple[Labels, Floats]:
     """Return clean labels and probabilities in 0..1."""
-    labels, scores = _check(y, p)
+    labels, scores = check_scores(y, p)
     outside: NDArray[np.int64] = np.flatnonzero((scores < 0) | (scores > 1))
     if len(outside):
         row = int(outside[0])
         raise DataError(f"p of row {row} is {scores[row]}; use probabilities from 0 to 1")
     return labels, scores
-
-
-def _json_ready(value: Any) -> Any:
-    """Return a figure as JSON takes it."""
-    if isinstance(value, Estimate):
-        return value.to_dict()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.evaluation.metrics import (
-    auroc_difference,
-    by_group,
-    figures,
-)
+from synthdetect.evaluation.metrics import by_group, figures
+from synthdetect.evaluation.ranking import auroc_difference
 
 
 def measure(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthdetect.data.dataset import Dataset, require_classes
 from synthdetect.errors import TrainingError
-from synthdetect.evaluation.metrics import auroc
+from synthdetect.evaluation.ranking import auroc
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import CenterCrop
 from synthdetect.members.backbones import BackboneMember, Schedule, build
