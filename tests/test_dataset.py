@@ -146,7 +146,7 @@ def test_hold_out_keeps_groups_together_and_classes_in_proportion(n_real, n_fake
 
 def test_too_few_images_say_how_many_are_needed():
     data = from_arrays([b""] * 12, [0] * 10 + [1] * 2)
-    with pytest.raises(DataError, match=r"the smaller class has 2 images.*needs at least 5"):
+    with pytest.raises(DataError, match=r"2 synthetic images.*needs at least 5"):
         hold_out(data, fraction=0.2, seed=0)
     with pytest.raises(DataError, match="the training split has 2 synthetic images; at least 3"):
         require_classes(data, what="the training split", at_least=3)

@@ -129,19 +129,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_training(cls, ensemble: "TrainedEnsemble", **options: Any) -> "Detector":
         """Make a detector of what `synthdetect.training.fit.train_ensemble` returns."""
-        detector = cls(**options)
-        detector._adopt(ensemble.members, ensemble.decision)
-        detector._bundle = detector._seal(
-            ensemble.name,
-            {
-                "figures": ensemble.figures,
-                "recipe": ensemble.recipe,
-                "training_data": ensemble.training_data,
-                "environment": environment(trained=True),
-                "created": datetime.now(UTC).date().isoformat(),
-            },
-        )
-        return detector
+        return cls(**options)._adopt_training(ensemble)
 
     def fit(
         self,
@@ -197,10 +185,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 resume=resume,
                 learners=Learners(policy=self.policy),
             )
-        trained = Detector.from_training(ensemble)
-        self._adopt(ensemble.members, ensemble.decision)
-        self._bundle = trained._bundle
-        return self
+        return self._adopt_training(ensemble)
 
     def predict_proba(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
         """Return the probability of each class.
@@ -354,6 +339,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ImageError, NotFittedError
             As `predict_proba`.
         """
+        self._fitted()
+        labels_to_y(y)  # before a long look at the images
         p = self._probabilities(images, on_error)
         labels = labels_to_y(y, n=len(p))
         good = ~np.isnan(p)
@@ -410,6 +397,20 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = ", ".join(member.name for member in self.members_)
         name = self._bundle.manifest.name
         return f"<Detector {name}: {names}; threshold {self.threshold_:.4f}>"
+
+    def _adopt_training(self, ensemble: "TrainedEnsemble") -> "Detector":
+        self._adopt(ensemble.members, ensemble.decision)
+        self._bundle = self._seal(
+            ensemble.name,
+            {
+                "figures": ensemble.figures,
+                "recipe": ensemble.recipe,
+                "training_data": ensemble.training_data,
+                "environment": environment(trained=True),
+                "created": datetime.now(UTC).date().isoformat(),
+            },
+        )
+        return self
 
     def _adopt(self, members: tuple[TrainedMember, ...], decision: Decision) -> None:
         self.classes_ = np.array(CLASSES)

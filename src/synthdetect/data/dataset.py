@@ -3,9 +3,9 @@
 import csv
 import hashlib
 import io
-from collections import Counter
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from synthdetect.errors import DataError
 CLASSES = ("real", "synthetic")
 SPLITS = ("train", "val", "test")
 _LABELS = {"real": 0, "synthetic": 1, "0": 0, "1": 1}
+
+# A manifest's row, with its number in the file; the header is row 1.
+_Row = tuple[int, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,10 @@ def labels_to_y(labels: ArrayLike, *, n: int | None = None) -> NDArray[np.int64]
     DataError
         If a label is something else, or their number is wrong.
     """
-    given = np.asarray(labels)
+    try:
+        given = np.asarray(labels)
+    except ValueError as error:
+        raise DataError(f"labels are no flat list ({error}); give one for each image") from error
     if given.ndim != 1:
         raise DataError(f"labels have shape {given.shape}; give one label for each image, (n,)")
     if n is not None and len(given) != n:
@@ -100,7 +106,7 @@ def labels_to_y(labels: ArrayLike, *, n: int | None = None) -> NDArray[np.int64]
     y = np.empty(len(given), dtype=np.int64)
     for i, label in enumerate(given.tolist()):
         value = _LABELS.get(label) if isinstance(label, str) else label
-        if value not in (0, 1):
+        if not isinstance(value, int | float | np.generic) or value not in (0, 1):
             raise DataError(
                 f"label {i} is {label!r}; use 'real' or 'synthetic', or 0 and 1 (1 = synthetic)"
             )
@@ -124,7 +130,7 @@ def from_arrays(
     labels : array-like of shape (n,)
         `real`/`synthetic` or 0/1.
     groups : sequence of shape (n,), optional
-        Images of one group stay on one side of every split.
+        Images of one group stay on one side of every split; None is of no group.
     split : str, default=""
         The split that all of them belong to.
 
@@ -146,7 +152,7 @@ def from_arrays(
         images=held,
         y=y,
         source=blank,
-        group=blank if groups is None else np.asarray([str(group) for group in groups]),
+        group=blank if groups is None else _text(groups),
         split=np.full(len(held), split, dtype=np.str_),
     )
 
@@ -170,32 +176,22 @@ def read_manifest(path: str | Path) -> Dataset:
     ------
     DataError
         If the file or a column is missing, or a row has an unknown label or split, a path that is
-        not there, or an image or group that is in two splits; the message names the row.
+        not there, an image that another row has, or a group that is in two splits; the message
+        names the row (the header is row 1).
     """
     manifest = Path(path)
     try:
         content = manifest.read_bytes()
-        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+        table = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest}: not a readable CSV manifest ({error})") from error
-    if not rows:
-        raise DataError(f"{manifest}: no rows; expected a header with path,label and one row each")
-    for column in ("path", "label"):
-        if column not in rows[0]:
-            raise DataError(
-                f"{manifest}: column {column!r} is missing; it has {', '.join(rows[0])}"
-            )
-    images = []
-    for line, row in enumerate(rows, start=2):
-        _check_row(row, where=f"{manifest}, row {line}")
-        image = manifest.parent / row["path"]
-        if not image.is_file():
-            raise DataError(f"{manifest}, row {line}: there is no file {image}")
-        images.append(image)
-    _check_splits(manifest, rows)
+    rows = _rows(manifest, table)
+    images = tuple(_image(manifest, number, row) for number, row in rows)
+    _check_once(manifest, rows, images)
+    _check_groups(manifest, rows)
     return Dataset(
-        images=tuple(images),
-        y=np.array([_LABELS[row["label"]] for row in rows], dtype=np.int64),
+        images=images,
+        y=np.array([_LABELS[row["label"]] for _, row in rows], dtype=np.int64),
         source=_column(rows, "source"),
         group=_column(rows, "group"),
         split=_column(rows, "split"),
@@ -225,27 +221,26 @@ def hold_out(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    if not 0 < fraction <= 0.5:
+        raise DataError(f"fraction is {fraction}; use a number above 0, at most 0.5")
     n_folds = max(2, round(1 / fraction))
-    fewest = min(Counter(dataset.y.tolist()).get(label, 0) for label in (0, 1))
-    if fewest < n_folds:
-        raise DataError(
-            f"the smaller class has {fewest} images; a validation part of {fraction:.0%} needs at "
-            f"least {n_folds} of each class"
-        )
     own = np.array([f"\0{i}" for i in range(len(dataset))])
     groups = np.where(dataset.group == "", own, dataset.group)
+    for label, name in enumerate(CLASSES):
+        n = len(np.unique(groups[dataset.y == label]))
+        if n < n_folds:
+            raise DataError(
+                f"there are {n} {name} images (a group counts once); a validation part of "
+                f"{fraction:.0%} needs at least {n_folds} of each class"
+            )
     folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    _, val = next(folds.split(np.zeros(len(dataset)), dataset.y, groups))
+    train, val = next(folds.split(np.zeros(len(dataset)), dataset.y, groups))
+    for rows in (train, val):
+        if len(np.unique(dataset.y[rows])) < len(CLASSES):
+            raise DataError("no split keeps both classes on both sides; make the groups smaller")
     split = np.full(len(dataset), "train", dtype="<U5")
     split[val] = "val"
-    return Dataset(
-        images=dataset.images,
-        y=dataset.y,
-        source=dataset.source,
-        group=dataset.group,
-        split=split,
-        sha256=dataset.sha256,
-    )
+    return replace(dataset, split=split)
 
 
 def require_classes(dataset: Dataset, *, what: str, at_least: int) -> None:
@@ -256,36 +251,74 @@ def require_classes(dataset: Dataset, *, what: str, at_least: int) -> None:
             raise DataError(f"{what} has {n} {name} images; at least {at_least} are needed")
 
 
-def _check_row(row: dict[str, Any], *, where: str) -> None:
-    if None in row or None in row.values():
-        raise DataError(f"{where}: has another number of fields than the header")
-    if not row["path"]:
-        raise DataError(f"{where}: path is empty")
-    if row["label"] not in _LABELS:
-        raise DataError(f"{where}: label is {row['label']!r}; use 'real' or 'synthetic'")
-    if row.get("split", "") not in ("", *SPLITS):
-        raise DataError(f"{where}: split is {row['split']!r}; use {', '.join(SPLITS)}")
-
-
-def _check_splits(manifest: Path, rows: list[dict[str, str]]) -> None:
-    """Refuse an image that is listed twice and a group that spans splits."""
-    seen: dict[tuple[str, str], tuple[int, str]] = {}
-    for line, row in enumerate(rows, start=2):
-        split = row.get("split", "")
-        path_key = ("path", row["path"])
-        if path_key in seen:
+def _rows(manifest: Path, table: list[list[str]]) -> list[_Row]:
+    """Number the rows, leave blank ones out, and check every field but the path's file."""
+    numbered = [(number, fields) for number, fields in enumerate(table, start=1) if fields]
+    if len(numbered) < 2:
+        raise DataError(f"{manifest}: no rows; expected a header with path,label and one row each")
+    header = numbered[0][1]
+    for column in ("path", "label"):
+        if column not in header:
+            raise DataError(f"{manifest}: column {column!r} is missing; it has {', '.join(header)}")
+    if twice := sorted({column for column in header if header.count(column) > 1}):
+        raise DataError(f"{manifest}: column {twice[0]!r} is there twice; keep one")
+    rows = []
+    for number, fields in numbered[1:]:
+        where = f"{manifest}, row {number}"
+        if len(fields) != len(header):
             raise DataError(
-                f"{manifest}, row {line}: {row['path']} stands in row {seen[path_key][0]} already"
+                f"{where}: has another number of fields, {len(fields)}, than the header, "
+                f"{len(header)}; quote a field that has a comma in it"
             )
-        seen[path_key] = (line, split)
-        if row.get("group"):
-            first, other = seen.setdefault(("group", row["group"]), (line, split))
-            if other != split:
-                raise DataError(
-                    f"{manifest}, row {line}: group {row['group']!r} is in split {split!r} here "
-                    f"and in {other!r} in row {first}; keep a group in one split"
-                )
+        row = dict(zip(header, fields, strict=True))
+        if not row["path"]:
+            raise DataError(f"{where}: path is empty; give the image's path")
+        if row["label"] not in _LABELS:
+            raise DataError(f"{where}: label is {row['label']!r}; use 'real' or 'synthetic'")
+        if row.get("split", "") not in ("", *SPLITS):
+            raise DataError(f"{where}: split is {row['split']!r}; use {', '.join(SPLITS)}")
+        rows.append((number, row))
+    return rows
 
 
-def _column(rows: list[dict[str, str]], name: str) -> NDArray[np.str_]:
-    return np.array([row.get(name, "") for row in rows], dtype=np.str_)
+def _image(manifest: Path, number: int, row: dict[str, str]) -> Path:
+    image = manifest.parent / row["path"]
+    try:
+        found = image.is_file()
+    except OSError:  # a name that is too long
+        found = False
+    if not found:
+        raise DataError(f"{manifest}, row {number}: there is no file {image}; check the path")
+    return image
+
+
+def _check_once(manifest: Path, rows: list[_Row], images: Sequence[Path]) -> None:
+    """Refuse an image that is listed twice, also by two spellings of its path."""
+    seen: dict[str, int] = {}
+    for (number, row), image in zip(rows, images, strict=True):
+        first = seen.setdefault(os.path.realpath(image), number)
+        if first != number:
+            raise DataError(
+                f"{manifest}, row {number}: {row['path']} stands in row {first} already; keep one"
+            )
+
+
+def _check_groups(manifest: Path, rows: list[_Row]) -> None:
+    """Refuse a group that spans splits."""
+    seen: dict[str, tuple[int, str]] = {}
+    for number, row in rows:
+        group, split = row.get("group", ""), row.get("split", "")
+        first, other = seen.setdefault(group, (number, split))
+        if group and other != split:
+            raise DataError(
+                f"{manifest}, row {number}: group {group!r} is in split {split!r} here "
+                f"and in {other!r} in row {first}; keep a group in one split"
+            )
+
+
+def _column(rows: list[_Row], name: str) -> NDArray[np.str_]:
+    return np.array([row.get(name, "") for _, row in rows], dtype=np.str_)
+
+
+def _text(groups: Sequence[Any]) -> NDArray[np.str_]:
+    return np.array(["" if group is None else str(group) for group in groups], dtype=np.str_)

@@ -1,12 +1,14 @@
 """What a training run tells: a JSONL file for machines, a console and a progress bar for people."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -31,21 +33,34 @@ class TrainingLog:
         self._console = console or Console(stderr=True, quiet=quiet)
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append one line: the time (Unix seconds), the kind and the values."""
-        line = {"time": round(time.time(), 3), "event": kind, **values}
+        """Append one line: the time (Unix seconds), the kind and the values.
+
+        Parameters
+        ----------
+        kind : str
+        **values
+            Of JSON's types or numpy scalars; JSON has no NaN and no infinity, so these become null.
+        """
+        values = {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in values.items()
+        }
+        plain = {key: None if _is_no_number(value) else value for key, value in values.items()}
+        line = {"time": round(time.time(), 3), "event": kind, **plain}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
         told = " ".join(
             f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}"
             for key, value in values.items()
         )
-        self._console.print(f"{kind}: {told}", highlight=False)
+        # Without markup: a path or a name may have square brackets in it.
+        self._console.print(f"{kind}: {told}", highlight=False, markup=False)
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Any]:
         """Show a progress bar; yields a function to call with the number of steps done."""
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -53,3 +68,7 @@ class TrainingLog:
         with Progress(*columns, console=self._console, transient=True) as progress:
             task = progress.add_task(what, total=total)
             yield lambda steps=1: progress.advance(task, steps)
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

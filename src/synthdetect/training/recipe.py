@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ from synthdetect.members.backbones import Schedule
 from synthdetect.members.registry import KINDS, AnyMember, member_type
 
 T = TypeVar("T")
+
+# What a bundle's manifest allows: a name that it would refuse must not come out after the training.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MEMBER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,11 @@ class Recipe:
     seed : int
     pairs : tuple of (str, str)
         A real and a synthetic source that share crop, size and history: measured on their own.
+
+    Raises
+    ------
+    RecipeError
+        If a name, the seed, the members or the pairs cannot be used.
     """
 
     name: str = "detector"
@@ -43,13 +53,31 @@ class Recipe:
     pairs: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        if any(len(pair) != 2 for pair in self.pairs):
+        if not _NAME.fullmatch(self.name):
+            raise RecipeError(
+                f"name is {self.name!r}; use 1 to 64 letters, digits, '.', '-' and '_', "
+                "a letter or digit first"
+            )
+        if self.seed < 0:
+            raise RecipeError(f"seed is {self.seed}; use a whole number, 0 or more")
+        if not all(_is_pair(pair) for pair in self.pairs):
             raise RecipeError(
                 f'pairs is {self.pairs}; write pairs = [["real source", "synthetic source"]]'
             )
         if not self.members:
             raise RecipeError("the recipe has no [[members]]; give at least one")
-        names = [member.name.lower() for member in self.members]
+        for member in self.members:
+            if not isinstance(member, AnyMember):
+                raise RecipeError(
+                    f"members has {member!r}; use MobileNetV2(), SpectralMember() and the like"
+                )
+            # "ensemble" is the row of all members together in every report.
+            if not _MEMBER_NAME.fullmatch(member.name) or member.name == "ensemble":
+                raise RecipeError(
+                    f"member name is {member.name!r}; use 1 to 64 of a-z, 0-9, '-' and '_', "
+                    "a letter or digit first, and not 'ensemble'"
+                )
+        names = [member.name for member in self.members]
         if len(set(names)) < len(names):
             raise RecipeError(f"two members share a name in {names}; give each its own")
 
@@ -132,17 +160,21 @@ def _recipe(table: dict[str, Any], folders: list[Path]) -> Recipe:
     return _build(Recipe, options, "recipe")
 
 
-def _member(table: dict[str, Any], folders: list[Path]) -> AnyMember:
+def _member(table: Any, folders: list[Path]) -> AnyMember:
+    if not isinstance(table, dict):
+        raise RecipeError(f"members has {table!r}; write [[members]] for each")
     options = dict(table)
     kind = options.get("kind")
     if kind not in KINDS:
         raise RecipeError(f"member kind {kind!r} is not known; {_nearest(str(kind), KINDS)}")
     cls = member_type(kind)
-    if cls.__dataclass_fields__.get("kind") is None or "kind" not in _field_names(cls):
+    if "kind" not in _field_names(cls):
         options.pop("kind")
     options.setdefault("name", kind.lower())
     where = f"member {options['name']}"
     if "view" in options:
+        if not isinstance(options["view"], dict):
+            raise RecipeError(f"{where}: view is {options['view']!r}; write a table")
         try:
             options["view"] = view_from_dict(options["view"])
         except ValueError as error:
@@ -154,7 +186,9 @@ def _member(table: dict[str, Any], folders: list[Path]) -> AnyMember:
     return _build(cls, options, where)
 
 
-def _find_weights(weights: str, folders: list[Path], where: str) -> str | None:
+def _find_weights(weights: Any, folders: list[Path], where: str) -> str | None:
+    if not isinstance(weights, str):
+        raise RecipeError(f"{where}: weights is {weights!r}; use text, a file name for example")
     if weights == "none":
         return None
     if weights == "imagenet":
@@ -188,12 +222,28 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _check_type(value: Any, default: Any, *, where: str) -> None:
-    """Compare with the type of the default; an int stands for a float."""
-    if default is dataclasses.MISSING or default is None or value is None:
-        return
-    kinds = (int, float) if isinstance(default, float) else type(default)
-    if isinstance(value, bool) != isinstance(default, bool) or not isinstance(value, kinds):
+    """Compare with the type of the default, and of its items; an int stands for a float."""
+    if default is not dataclasses.MISSING and not _is_like(value, default):
         raise RecipeError(f"{where} is {value!r}; use a value like {default!r}")
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    if value is None or default is None or default == ():
+        return value is None or default is None or isinstance(value, tuple)
+    if isinstance(default, tuple):
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(default)
+            and all(_is_like(item, like) for item, like in zip(value, default, strict=True))
+        )
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, bool) == isinstance(default, bool) and isinstance(value, kinds)
+
+
+def _is_pair(pair: Any) -> bool:
+    return (
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
+    )
 
 
 def _field_names(cls: type) -> list[str]:

@@ -62,7 +62,7 @@ def train_spectral(
     log.event("features", member=member.name, images=len(train), rows=len(X), columns=X.shape[1])
     arrays = member.fit_arrays(X, y, seed=seed)
     temporary = folder / "writing.npz"
-    np.savez(temporary, allow_pickle=False, **arrays)
+    np.savez(temporary, **arrays)
     temporary.replace(trained)
     return arrays
 
