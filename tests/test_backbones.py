@@ -32,7 +32,7 @@ def test_weights_that_are_not_there_say_what_to_give(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": 16}, "crop is 16; MobileNetV2 needs 32"),
+        ({"schedule": Schedule(crops=(16,))}, "crop is 16; MobileNetV2 needs 32"),
         ({"view": Resize(20)}, "view size is 20"),
         ({"dropout": 1.0}, "dropout is 1.0"),
     ],

@@ -19,9 +19,8 @@ keras = pytest.importorskip("keras")
 
 MEMBER = MobileNetV2(
     view=CenterCrop(48),
-    crop=32,
     weights=None,
-    schedule=Schedule(epochs=2, batch_size=8, label_smoothing=0.0),
+    schedule=Schedule(crops=(32, 40), epochs=2, batch_size=8, label_smoothing=0.0),
 )
 
 

@@ -86,10 +86,10 @@ class Augmentation:
             ("resize_scale", 0.05, 20),
             ("blur_sigma", 0, 20),
         ):
-            low, high = getattr(self, name)
-            if not floor <= low <= high <= ceiling:
+            values = tuple(getattr(self, name))
+            if len(values) != 2 or not floor <= values[0] <= values[1] <= ceiling:
                 raise ValueError(
-                    f"augmentation {name} is ({low}, {high}); use two rising values "
+                    f"augmentation {name} is {values}; use two rising values "
                     f"from {floor} to {ceiling}"
                 )
 

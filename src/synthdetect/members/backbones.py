@@ -39,11 +39,13 @@ class Schedule:
 
     Parameters
     ----------
+    crops : tuple of int
+        Side of the random native-resolution crops it trains on, in pixels, one for each cycle: the
+        rate rises and falls once for each (warm restarts: Loshchilov & Hutter 2017,
+        arXiv:1608.03983), and small crops first save time (progressive learning: Tan & Le 2021,
+        arXiv:2104.00298).
     epochs : int
-        In all cycles together; a multiple of `cycles`.
-    cycles : int
-        Times that the rate rises and falls (warm restarts: Loshchilov & Hutter 2017,
-        arXiv:1608.03983).
+        In all cycles together; a multiple of their number.
     batch_size : int
     learning_rate : float
         Peak rate of AdamW, reached after `warmup` and brought to zero by a cosine.
@@ -56,8 +58,8 @@ class Schedule:
         Epochs without a better AUROC on the validation images after which it stops.
     """
 
+    crops: tuple[int, ...] = (128, 160)
     epochs: int = 20
-    cycles: int = 2
     batch_size: int = 32
     learning_rate: float = 7e-4
     warmup: float = 0.08
@@ -65,13 +67,20 @@ class Schedule:
     label_smoothing: float = 0.02
     patience: int = 12
 
+    def crop(self, epoch: int) -> int:
+        """Return the side of the crops of an epoch, counted from 1."""
+        return self.crops[(epoch - 1) * len(self.crops) // self.epochs]
+
     def __post_init__(self) -> None:
-        for name in ("epochs", "cycles", "batch_size", "patience"):
+        if not self.crops or min(self.crops) < 1:
+            raise RecipeError(f"schedule crops is {self.crops}; use at least one size in pixels")
+        for name in ("epochs", "batch_size", "patience"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"schedule {name} is {getattr(self, name)}; use at least 1")
-        if self.epochs % self.cycles:
+        if self.epochs % len(self.crops):
             raise RecipeError(
-                f"schedule epochs is {self.epochs}; use a multiple of cycles, {self.cycles}"
+                f"schedule epochs is {self.epochs}; use a multiple of {len(self.crops)}, "
+                "the number of crops"
             )
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
@@ -92,8 +101,6 @@ class BackboneMember:
         Unique in an ensemble.
     view : View
         How the trained member looks at an image; logits of its crops are averaged.
-    crop : int
-        Side of the random native-resolution crops it trains on, in pixels.
     weights : str or None
         Where to start: `"imagenet"` (Keras downloads them), the path of a `.weights.h5` of the
         network without its top, or None for random weights.
@@ -105,14 +112,13 @@ class BackboneMember:
     kind: str
     name: str
     view: View = field(default_factory=lambda: CenterCrop(160))
-    crop: int = 128
     weights: str | None = "imagenet"
     dropout: float = 0.2
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
         smallest = BACKBONES[self.kind].min_size
-        for what, size in (("crop", self.crop), ("view size", self.view.size)):
+        for what, size in (("crop", min(self.schedule.crops)), ("view size", self.view.size)):
             if size < smallest:
                 raise RecipeError(
                     f"member {self.name}: {what} is {size}; {self.kind} needs {smallest} at least"

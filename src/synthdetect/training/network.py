@@ -13,7 +13,7 @@ from synthdetect.data.dataset import Dataset, require_classes
 from synthdetect.errors import TrainingError
 from synthdetect.evaluation.ranking import auroc
 from synthdetect.images.perturb import Augmentation
-from synthdetect.images.views import CenterCrop
+from synthdetect.images.views import View
 from synthdetect.members.backbones import BackboneMember, Schedule, build
 from synthdetect.optional import require
 from synthdetect.training.log import TrainingLog
@@ -81,19 +81,20 @@ def train_network(
         return best
     keras = require("keras", extra="train")
     keras.utils.set_random_seed(seed)
-    model = build(member, size=member.crop, weights=None if state.epoch else member.weights)
-    _compile(keras, model, member, n_train=len(train))
-    if state.epoch:
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(folder / f"epoch-{state.epoch:03d}.weights.h5")
     pixels = PixelCache(train)
-    val_crops = _center_crops(val, member.crop)
+    val_crops = _views(val, member.view)
+    judge = build(member, size=member.view.size, weights=None)
+    model: Any = None
+    size = 0
     while not state.done:
         epoch = state.epoch + 1
+        if size != member.schedule.crop(epoch):
+            size = member.schedule.crop(epoch)
+            model = _open(keras, member, size, folder, state.epoch, n_train=len(train))
         batches = epoch_batches(
             pixels.__getitem__,
             train.y,
-            crop=member.crop,
+            crop=size,
             batch_size=member.schedule.batch_size,
             augmentation=augmentation,
             seed=seed,
@@ -101,11 +102,29 @@ def train_network(
         )
         _reseed_dropout(model, seed, epoch)
         history = _one_epoch(keras, model, batches, log, f"{member.name} epoch {epoch}")
-        logits = model.predict(val_crops, batch_size=member.schedule.batch_size, verbose=0)
-        val_auroc = auroc(val.y, np.asarray(logits, dtype=np.float64)[:, 0]).value
+        judge.set_weights(model.get_weights())
+        logits = judge.predict(val_crops, batch_size=member.schedule.batch_size, verbose=0)
+        means = np.asarray(logits, dtype=np.float64).reshape(len(val), -1).mean(axis=1)
+        val_auroc = auroc(val.y, means).value
         log.event("epoch", member=member.name, epoch=epoch, **history, val_auroc=val_auroc)
         state = _checkpoint(model, folder, state, member, epoch, val_auroc)
     return best
+
+
+def _open(
+    keras: Any, member: BackboneMember, size: int, folder: Path, epoch: int, *, n_train: int
+) -> Any:
+    """Build the network for crops of `size`, at its start or as an epoch left it.
+
+    Padding depends on the size in some networks, so one network that takes any size would not be
+    the one that is exported.
+    """
+    model = build(member, size=size, weights=None if epoch else member.weights)
+    _compile(keras, model, member, n_train=n_train)
+    if epoch:
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(folder / f"epoch-{epoch:03d}.weights.h5")
+    return model
 
 
 def _one_epoch(
@@ -119,7 +138,7 @@ def _one_epoch(
 
 def _compile(keras: Any, model: Any, member: BackboneMember, *, n_train: int) -> None:
     plan = member.schedule
-    steps = plan.epochs // plan.cycles * max(1, n_train // plan.batch_size)
+    steps = plan.epochs // len(plan.crops) * max(1, n_train // plan.batch_size)
     rate = _cosine_cycles(keras, plan, steps)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -155,9 +174,8 @@ def _reseed_dropout(model: Any, seed: int, epoch: int) -> None:
             )
 
 
-def _center_crops(dataset: Dataset, size: int) -> NDArray[np.uint8]:
+def _views(dataset: Dataset, view: View) -> NDArray[np.uint8]:
     pixels = PixelCache(dataset, max_bytes=0)
-    view = CenterCrop(size)
     return np.concatenate([view.apply(pixels[i]) for i in range(len(dataset))])
 
 

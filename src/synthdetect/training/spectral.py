@@ -60,11 +60,12 @@ def train_spectral(
     X = _all_features(member, train, rows, augmentation, seed, log)
     y = train.y[[i for i, _ in rows]]
     log.event("features", member=member.name, images=len(train), rows=len(X), columns=X.shape[1])
-    arrays = member.fit_arrays(X, y, seed=seed)
+    learned = member.fit_arrays(X, y, seed=seed)
+    stored: dict[str, Any] = {**learned}
     temporary = folder / "writing.npz"
-    np.savez(temporary, **arrays)
+    np.savez(temporary, **stored)
     temporary.replace(trained)
-    return arrays
+    return learned
 
 
 def _all_features(
