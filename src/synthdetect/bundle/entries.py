@@ -9,13 +9,10 @@ from synthdetect.bundle.names import check_file_name
 from synthdetect.bundle.strict_json import MANIFEST_NAME
 from synthdetect.errors import BundleError
 from synthdetect.images.views import View, view_from_dict, view_to_dict
+from synthdetect.members.base import DETECTOR_NAME, MEMBER_NAME
 
 SCHEMA_VERSION = 1
 MAX_TOTAL_BYTES = 2**30
-
-_MEMBER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -79,9 +76,11 @@ class MemberEntry:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_match(self.name, _MEMBER_NAME, "name", "1 to 64 of a-z, 0-9, '-' and '_'")
+        check_match(self.name, MEMBER_NAME, "name", "1 to 64 of a-z, 0-9, '-' and '_'")
         where = f"member {self.name}"
-        check_match(self.kind, NAME, f"{where}: kind", "1 to 64 letters, digits, '.', '-' and '_'")
+        check_match(
+            self.kind, DETECTOR_NAME, f"{where}: kind", "1 to 64 letters, digits, '.', '-' and '_'"
+        )
         try:
             view_from_dict(view_to_dict(self.view))
         except (ValueError, StopIteration) as error:

@@ -13,7 +13,6 @@ from typing import Any
 
 from synthdetect.bundle.entries import (
     MAX_TOTAL_BYTES,
-    NAME,
     SCHEMA_VERSION,
     FileEntry,
     MemberEntry,
@@ -29,6 +28,7 @@ from synthdetect.bundle.names import check_file_names
 from synthdetect.bundle.strict_json import MANIFEST_NAME, parse_json
 from synthdetect.errors import BundleError
 from synthdetect.images.views import view_to_dict
+from synthdetect.members.base import DETECTOR_NAME
 
 READABLE_VERSIONS = (1,)
 
@@ -89,7 +89,7 @@ class Manifest:
         _check_version(self.schema_version)
         if tuple(self.classes) != CLASSES:
             raise invalid("classes", self.classes, f"exactly {list(CLASSES)}")
-        check_match(self.name, NAME, "name", "1 to 64 letters, digits, '.', '-' and '_'")
+        check_match(self.name, DETECTOR_NAME, "name", "1 to 64 letters, digits, '.', '-' and '_'")
         _check_members(self.members)
         for part in ("combiner", "calibrator", "threshold"):
             kind = json_object(getattr(self, part), part).get("kind")

@@ -1,5 +1,6 @@
 """What a member is: first a plan to train, then files and a scorer that gives logits."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -8,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.images.views import View
+
+# What a bundle stores: recipes refuse other names before the training, manifests after it.
+DETECTOR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MEMBER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Scorer(Protocol):

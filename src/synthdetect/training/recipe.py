@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +14,10 @@ from synthdetect.errors import RecipeError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import view_from_dict, view_to_dict
 from synthdetect.members.backbones import Schedule
+from synthdetect.members.base import DETECTOR_NAME, MEMBER_NAME
 from synthdetect.members.registry import KINDS, AnyMember, member_type
 
 T = TypeVar("T")
-
-# What a bundle's manifest allows: a name that it would refuse must not come out after the training.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MEMBER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +49,7 @@ class Recipe:
     pairs: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not DETECTOR_NAME.fullmatch(self.name):
             raise RecipeError(
                 f"name is {self.name!r}; use 1 to 64 letters, digits, '.', '-' and '_', "
                 "a letter or digit first"
@@ -72,7 +68,7 @@ class Recipe:
                     f"members has {member!r}; use MobileNetV2(), SpectralMember() and the like"
                 )
             # "ensemble" is the row of all members together in every report.
-            if not _MEMBER_NAME.fullmatch(member.name) or member.name == "ensemble":
+            if not MEMBER_NAME.fullmatch(member.name) or member.name == "ensemble":
                 raise RecipeError(
                     f"member name is {member.name!r}; use 1 to 64 of a-z, 0-9, '-' and '_', "
                     "a letter or digit first, and not 'ensemble'"
