@@ -1,6 +1,7 @@
 """Score a stream of images by all members: decode once, view once, a bounded number in memory."""
 
 import itertools
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,12 +75,15 @@ def score_stream(
     """
     alone = [column for column, scorer in enumerate(scorers) if not scorer.uses_all_cores]
     together = [column for column, scorer in enumerate(scorers) if scorer.uses_all_cores]
+    # Many short array operations: two threads of them only pass the interpreter's lock to and fro.
+    one_at_a_time = threading.Lock()
 
     def look(pixels: Pixels) -> Seen:
         crops = apply_views(pixels, views)
         logits = np.full(len(scorers), np.nan)
-        for column in alone:
-            logits[column] = scorers[column].logits(crops[views[column]][np.newaxis])[0]
+        with one_at_a_time:
+            for column in alone:
+                logits[column] = scorers[column].logits(crops[views[column]][np.newaxis])[0]
         return Seen(logits, {views[column]: crops[views[column]] for column in together})
 
     stream = prepared(iter_sources(images), look, limits=limits, workers=workers, ahead=batch_size)
