@@ -113,7 +113,7 @@ def graph_against_keras(rounds: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "random.weights.h5"
             model.save_weights(weights)
-            files, _ = export_graph(member, weights, crops[:8])
+            files = export_graph(member, weights, crops[:8]).files
         graphs = {
             precision: Graph(
                 files["xml"], files["bin"], crops=(1, size, size, 3), precision=precision

@@ -94,7 +94,7 @@ def test_weights_by_word(recipe_file, text, weights):
         ("name = 'x'", "no \\[\\[members\\]\\]"),
         ("nmae = 'x'\n[[members]]\nkind='spectral'", "'nmae' is not known; did you mean name"),
         ("[[members]]\nkind = 'MobilNetV2'", "'MobilNetV2' is not known; did you mean MobileNetV2"),
-        ("[[members]]\nname = 'x'", "kind None is not known; use one of MobileNetV2, spectral"),
+        ("[[members]]\nname = 'x'", "kind None is not known; use one of Sequential, MobileNetV2"),
         ("[[members]]\nkind='spectral'\ncopys=1", "member spectral: key 'copys'.*copies"),
         ("[[members]]\nkind='spectral'\ncopies='1'", "copies is '1'; use a value like 3"),
         ("[[members]]\nkind='spectral'\ncopies=true", "copies is True"),

@@ -5,93 +5,136 @@ from typing import Any
 
 from synthdetect.errors import RecipeError
 from synthdetect.images.views import CenterCrop, View
+from synthdetect.members.networks import Network, of_keras, residual, sequential
+from synthdetect.members.schedule import Schedule
 from synthdetect.optional import require
 
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "BackboneMember",
+    "EfficientNetB0",
+    "Head",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "ResNet50",
+    "Residual",
+    "Schedule",
+    "Sequential",
+    "Xception",
+    "build",
+]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What is put on the feature maps of a network.
+
+    Parameters
+    ----------
+    flatten : bool
+        Keep every position of the maps instead of their average.
+    dropout : float
+        Before the hidden layer, or before the last one if there is none.
+    hidden : int
+        Units of a hidden ReLU layer; 0 for none.
+    batchnorm : bool
+        After the hidden layer.
+    hidden_dropout : float
+        After the hidden layer.
+    l2 : float
+        Penalty on the kernels.
+    n_outputs : int
+        1 logit, or 2 of a softmax over the classes, whose difference is the logit.
+    """
+
+    flatten: bool = False
+    dropout: float = 0.0
+    hidden: int = 0
+    batchnorm: bool = False
+    hidden_dropout: float = 0.0
+    l2: float = 0.0
+    n_outputs: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backbone:
     """What differs between networks.
 
     Parameters
     ----------
-    keras_name : str
-        Constructor in `keras.applications`.
-    scale, offset : float
-        The network expects `pixel * scale + offset`.
+    network : callable
+        Of `members.networks`.
+    size : int
+        Side of the input, in pixels, in the reference study.
+    scale : float
+    offset : float or tuple of float
+        The network expects `pixel * scale + offset`; a tuple is for red, green and blue.
     min_size : int
         Smallest input side in pixels.
+    pretrained : bool
+        Whether Keras has ImageNet weights for it.
+    unfreeze_from : str
+        A layer from which on fine-tuning is worth its time.
+    study_head : Head
+        What the reference study put on it.
     """
 
-    keras_name: str
-    scale: float
-    offset: float
-    min_size: int
+    network: Network
+    size: int
+    scale: float = 1 / 127.5
+    offset: float | tuple[float, float, float] = -1.0
+    min_size: int = 32
+    pretrained: bool = True
+    unfreeze_from: str = "all"
+    study_head: Head = Head(dropout=0.2)
 
 
 BACKBONES = {
-    "MobileNetV2": Backbone("MobileNetV2", scale=1 / 127.5, offset=-1.0, min_size=32),
+    "Sequential": Backbone(
+        network=sequential,
+        size=128,
+        pretrained=False,
+        study_head=Head(flatten=True, hidden=128, batchnorm=True, hidden_dropout=0.5, n_outputs=2),
+    ),
+    "MobileNetV2": Backbone(
+        network=of_keras("MobileNetV2"), size=224, unfreeze_from="block_13_expand"
+    ),
+    # These two normalise by layers of their own.
+    "EfficientNetB0": Backbone(
+        network=of_keras("EfficientNetB0"),
+        size=224,
+        scale=1.0,
+        offset=0.0,
+        unfreeze_from="block6a_expand_conv",
+        study_head=Head(dropout=0.2, hidden=128),
+    ),
+    "MobileNetV3Large": Backbone(
+        network=of_keras("MobileNetV3Large"),
+        size=224,
+        scale=1.0,
+        offset=0.0,
+        unfreeze_from="expanded_conv_14_expand",
+        study_head=Head(flatten=True, hidden=512, hidden_dropout=0.45, l2=0.001, n_outputs=2),
+    ),
+    "Xception": Backbone(
+        network=of_keras("Xception"), size=299, min_size=71, unfreeze_from="block13_sepconv1"
+    ),
+    # The mean of ImageNet's red, green and blue, as its ImageNet weights expect.
+    "ResNet50": Backbone(
+        network=of_keras("ResNet50"),
+        size=224,
+        scale=1.0,
+        offset=(-123.68, -116.779, -103.939),
+        unfreeze_from="conv5_block1_1_conv",
+    ),
+    "residual": Backbone(network=residual, size=128, unfreeze_from="block_6_expand"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How long and how fast a network learns.
-
-    Parameters
-    ----------
-    crops : tuple of int
-        Side of the random native-resolution crops it trains on, in pixels, one for each cycle: the
-        rate rises and falls once for each (warm restarts: Loshchilov & Hutter 2017,
-        arXiv:1608.03983), and small crops first save time (progressive learning: Tan & Le 2021,
-        arXiv:2104.00298).
-    epochs : int
-        In all cycles together; a multiple of their number.
-    batch_size : int
-    learning_rate : float
-        Peak rate of AdamW, reached after `warmup` and brought to zero by a cosine.
-    warmup : float
-        Share of a cycle's steps, in [0, 1).
-    weight_decay : float
-    label_smoothing : float
-        In [0, 1).
-    patience : int
-        Epochs without a better AUROC on the validation images after which it stops.
-    """
-
-    crops: tuple[int, ...] = (128, 160)
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 7e-4
-    warmup: float = 0.08
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.02
-    patience: int = 12
-
-    def crop(self, epoch: int) -> int:
-        """Return the side of the crops of an epoch, counted from 1."""
-        return self.crops[(epoch - 1) * len(self.crops) // self.epochs]
-
-    def __post_init__(self) -> None:
-        if not self.crops or min(self.crops) < 1:
-            raise RecipeError(f"schedule crops is {self.crops}; use at least one size in pixels")
-        for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"schedule {name} is {getattr(self, name)}; use at least 1")
-        if self.epochs % len(self.crops):
-            raise RecipeError(
-                f"schedule epochs is {self.epochs}; use a multiple of {len(self.crops)}, "
-                "the number of crops"
-            )
-        for name in ("warmup", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise RecipeError(f"schedule {name} is {getattr(self, name)}; use 0 to under 1")
-        if self.learning_rate <= 0 or self.weight_decay < 0:
-            raise RecipeError("schedule: learning_rate must be above 0 and weight_decay at least 0")
-
-
-@dataclass(frozen=True, kw_only=True)
 class BackboneMember:
-    """A network of `BACKBONES` with average pooling, dropout and one logit.
+    """A network of `BACKBONES` with a head that gives one logit.
 
     Parameters
     ----------
@@ -104,8 +147,14 @@ class BackboneMember:
     weights : str or None
         Where to start: `"imagenet"` (Keras downloads them), the path of a `.weights.h5` of the
         network without its top, or None for random weights.
+    head : {"small", "study"}
+        An average over the maps, dropout and one logit; or the head of the reference study.
     dropout : float
-        Before the last layer, in [0, 1).
+        Of the small head, before its only layer, in [0, 1).
+    teacher : str
+        Name of a network that comes earlier in the recipe: half of each label is then what that
+        network says of the very crop (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022,
+        arXiv:2106.05237). Empty for none.
     schedule : Schedule
     """
 
@@ -113,18 +162,42 @@ class BackboneMember:
     name: str
     view: View = field(default_factory=lambda: CenterCrop(160))
     weights: str | None = "imagenet"
+    head: str = "small"
     dropout: float = 0.2
+    teacher: str = ""
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
-        smallest = BACKBONES[self.kind].min_size
+        backbone = BACKBONES[self.kind]
         for what, size in (("crop", min(self.schedule.crops)), ("view size", self.view.size)):
-            if size < smallest:
+            if size < backbone.min_size:
                 raise RecipeError(
-                    f"member {self.name}: {what} is {size}; {self.kind} needs {smallest} at least"
+                    f"member {self.name}: {what} is {size}; {self.kind} needs "
+                    f"{backbone.min_size} at least"
                 )
         if not 0 <= self.dropout < 1:
             raise RecipeError(f"member {self.name}: dropout is {self.dropout}; use 0 to under 1")
+        if self.head not in ("small", "study"):
+            raise RecipeError(f"member {self.name}: head is {self.head!r}; use 'small' or 'study'")
+        if self.weights == "imagenet" and not backbone.pretrained:
+            raise RecipeError(
+                f"member {self.name}: there are no ImageNet weights for {self.kind}; "
+                "use weights = 'none'"
+            )
+        flat = self.head == "study" and backbone.study_head.flatten
+        if flat and {*self.schedule.crops, self.view.size} != {self.view.size}:
+            raise RecipeError(
+                f"member {self.name}: the study's head of {self.kind} fits one size; use crops of "
+                f"{self.view.size}, the size of its view"
+            )
+
+
+def Sequential(*, name: str = "sequential", **options: Any) -> BackboneMember:  # noqa: N802
+    """Return the study's own convolutional network as a member; see `MobileNetV2`.
+
+    It has no ImageNet weights and starts at random.
+    """
+    return BackboneMember(kind="Sequential", name=name, **({"weights": None} | options))
 
 
 def MobileNetV2(*, name: str = "mobilenetv2", **options: Any) -> BackboneMember:  # noqa: N802
@@ -143,6 +216,39 @@ def MobileNetV2(*, name: str = "mobilenetv2", **options: Any) -> BackboneMember:
     return BackboneMember(kind="MobileNetV2", name=name, **options)
 
 
+def EfficientNetB0(*, name: str = "efficientnetb0", **options: Any) -> BackboneMember:  # noqa: N802
+    """Return an EfficientNetB0 member (Tan & Le 2019, arXiv:1905.11946); see `MobileNetV2`."""
+    return BackboneMember(kind="EfficientNetB0", name=name, **options)
+
+
+def MobileNetV3Large(  # noqa: N802
+    *, name: str = "mobilenetv3large", **options: Any
+) -> BackboneMember:
+    """Return a MobileNetV3Large member (Howard et al. 2019, arXiv:1905.02244).
+
+    Parameters and result are those of `MobileNetV2`.
+    """
+    return BackboneMember(kind="MobileNetV3Large", name=name, **options)
+
+
+def Xception(*, name: str = "xception", **options: Any) -> BackboneMember:  # noqa: N802
+    """Return an Xception member (Chollet 2017, arXiv:1610.02357); see `MobileNetV2`."""
+    return BackboneMember(kind="Xception", name=name, **options)
+
+
+def ResNet50(*, name: str = "resnet50", **options: Any) -> BackboneMember:  # noqa: N802
+    """Return a ResNet50 member (He et al. 2016, arXiv:1512.03385); see `MobileNetV2`."""
+    return BackboneMember(kind="ResNet50", name=name, **options)
+
+
+def Residual(*, name: str = "residual", **options: Any) -> BackboneMember:  # noqa: N802
+    """Return the residual network of `members.networks.residual`; see `MobileNetV2`.
+
+    Its ImageNet weights are MobileNetV2's.
+    """
+    return BackboneMember(kind="residual", name=name, **options)
+
+
 def build(member: BackboneMember, *, size: int, weights: str | None) -> Any:
     """Build the network with its normalisation inside.
 
@@ -157,7 +263,8 @@ def build(member: BackboneMember, *, size: int, weights: str | None) -> Any:
     Returns
     -------
     model : keras.Model
-        From uint8 RGB (n, size, size, 3) to logits (n, 1), float32.
+        From uint8 RGB (n, size, size, 3) to logits (n, 1), float32. Its layer `base` is the network
+        and its layer `top` the head.
 
     Raises
     ------
@@ -168,26 +275,53 @@ def build(member: BackboneMember, *, size: int, weights: str | None) -> Any:
     """
     keras = require("keras", extra="train")
     backbone = BACKBONES[member.kind]
-    constructor = getattr(keras.applications, backbone.keras_name)
     try:
-        base = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
+        base = backbone.network(keras, size, weights)
     except Exception as error:
         raise RecipeError(
-            f"member {member.name}: cannot start from weights {weights!r} ({error}); give the path "
-            f"of a .weights.h5 of {member.kind} without its top, or weights = 'none'"
+            f"member {member.name}: cannot start from weights {weights!r} ({error}); without a "
+            f"network connection, give the path of a .weights.h5 of {member.kind} without its top, "
+            "or weights = 'none'"
         ) from error
+    base.name = "base"
     _follow_small_data(keras, base)
+    head = backbone.study_head if member.head == "study" else Head(dropout=member.dropout)
     inputs = keras.Input((size, size, 3), dtype="uint8", name="crops")
     x = keras.layers.Rescaling(backbone.scale, backbone.offset)(inputs)
-    x = keras.layers.GlobalAveragePooling2D()(base(x))
-    x = keras.layers.Dropout(member.dropout)(x)
+    top = _top(keras, head, base.output_shape[1:])
+    return keras.Model(inputs, top(base(x)), name=member.kind.lower())
+
+
+def _top(keras: Any, head: Head, shape: tuple[int, ...]) -> Any:
+    """Build the head as a model from feature maps to (n, 1) logits."""
+    layers = keras.layers
+    penalty = {"kernel_regularizer": keras.regularizers.L2(head.l2)} if head.l2 else {}
+    maps = keras.Input(shape)
+    x = (layers.Flatten if head.flatten else layers.GlobalAveragePooling2D)()(maps)
+    if head.dropout:
+        x = layers.Dropout(head.dropout)(x)
+    if head.hidden:
+        x = layers.Dense(head.hidden, activation="relu", **penalty)(x)
+    if head.batchnorm:
+        x = layers.BatchNormalization()(x)
+    if head.hidden_dropout:
+        x = layers.Dropout(head.hidden_dropout)(x)
     # float32 whatever the compute dtype: a half-precision logit loses calibration.
-    logit = keras.layers.Dense(1, dtype="float32", name="logit")(x)
-    return keras.Model(inputs, logit, name=member.kind.lower())
+    x = layers.Dense(head.n_outputs, dtype="float32", name="logit", **penalty)(x)
+    # The cross-entropy of a softmax over two is that of a sigmoid of their difference.
+    return keras.Model(maps, x if head.n_outputs == 1 else x[:, 1:] - x[:, :1], name="top")
 
 
 def _follow_small_data(keras: Any, base: Any) -> None:
     """Let BatchNorm statistics follow within an epoch: Keras's 0.999 needs thousands of steps."""
-    for layer in base.layers:
+    for layer in leaves(keras, base):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.99
+
+
+def leaves(keras: Any, model: Any) -> list[Any]:
+    """Return the layers of a model, those of models within it in their place, in order."""
+    found = []
+    for layer in model.layers:
+        found.extend(leaves(keras, layer) if isinstance(layer, keras.Model) else [layer])
+    return found

@@ -1,6 +1,7 @@
 """From Keras weights to an OpenVINO graph that is checked against Keras before it is used."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.errors import TrainingError
-from synthdetect.members.backbones import BackboneMember, build
+from synthdetect.members.backbones import BackboneMember, build, leaves
 from synthdetect.optional import require
 from synthdetect.runtime.openvino import Graph
 
 TOLERANCE = 1e-4
 
 
-def export_graph(
-    member: BackboneMember, weights: Path, crops: NDArray[np.uint8]
-) -> tuple[dict[str, bytes], float]:
+@dataclass(frozen=True)
+class Exported:
+    """A network as an OpenVINO graph.
+
+    Parameters
+    ----------
+    files : dict of str to bytes
+        `xml` and `bin`.
+    difference : float
+        ||graph - Keras|| / ||Keras|| over the logits of real images.
+    n_parameters : int
+        Of the network, those that do not learn included.
+    """
+
+    files: dict[str, bytes]
+    difference: float
+    n_parameters: int
+
+
+def export_graph(member: BackboneMember, weights: Path, crops: NDArray[np.uint8]) -> Exported:
     """Export a trained network with its normalisation inside.
 
     Weights are stored as float16. So that this changes nothing, BatchNorm is folded into the
@@ -34,10 +52,7 @@ def export_graph(
 
     Returns
     -------
-    files : dict of str to bytes
-        `xml` and `bin`.
-    difference : float
-        ||graph - Keras|| / ||Keras|| over the logits of `crops`.
+    exported : Exported
 
     Raises
     ------
@@ -64,13 +79,14 @@ def export_graph(
             f"member {member.name}: the exported graph differs from Keras by {difference:.2e} "
             f"(at most {TOLERANCE:.0e} is accepted); report this with the versions of both"
         )
-    return files, difference
+    return Exported(files, difference, model.count_params())
 
 
 def fold_batchnorm(keras: Any, model: Any) -> None:
-    """Fold each BatchNorm into the convolution before it and round the weights to float16.
+    """Fold each BatchNorm into the convolution before it and round all weights to float16.
 
-    The network computes the same function up to that rounding. Dense layers are rounded too.
+    The network computes the same function up to that rounding. A BatchNorm that follows no
+    convolution becomes a scale and a shift, rounded too.
 
     Parameters
     ----------
@@ -78,36 +94,36 @@ def fold_batchnorm(keras: Any, model: Any) -> None:
     model : keras.Model
         Changed in place.
     """
-    for layer in _leaves(keras, model):
+    layers = leaves(keras, model)
+    for layer in layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             _fold(keras, layer)
-        elif isinstance(layer, keras.layers.Dense):
+    for layer in layers:
+        if not isinstance(layer, keras.layers.BatchNormalization | keras.layers.Normalization):
             layer.set_weights([_half(weight) for weight in layer.get_weights()])
 
 
-def _leaves(keras: Any, model: Any) -> list[Any]:
-    found = []
-    for layer in model.layers:
-        found.extend(_leaves(keras, layer) if isinstance(layer, keras.Model) else [layer])
-    return found
-
-
 def _fold(keras: Any, norm: Any) -> None:
-    before = norm.input._keras_history.operation
     gamma, beta, mean, variance = (np.asarray(weight, np.float64) for weight in norm.get_weights())
     scale = gamma / np.sqrt(variance + norm.epsilon)
-    if isinstance(before, keras.layers.DepthwiseConv2D):
-        by_channel = scale[:, np.newaxis]
-    elif isinstance(before, keras.layers.Conv2D):
-        by_channel = scale
+    before = norm.input._keras_history.operation
+    linear = getattr(before, "activation", None) in (None, keras.activations.linear)
+    bias: list[Any] = []
+    if linear and isinstance(before, keras.layers.Conv2D | keras.layers.SeparableConv2D):
+        *first, kernel = before.get_weights()[: -1 if before.use_bias else None]
+        bias = before.get_weights()[-1:] if before.use_bias else []
+        kernel, scale, applied = kernel * scale, np.ones_like(gamma), scale
+        before.set_weights([*first, kernel, *(np.zeros_like(b) for b in bias)])
+    elif linear and isinstance(before, keras.layers.DepthwiseConv2D):
+        kernel, *bias = before.get_weights()
+        kernel, scale, applied = kernel * scale[:, np.newaxis], np.ones_like(gamma), scale
+        before.set_weights([kernel, *(np.zeros_like(b) for b in bias)])
     else:
-        return
-    kernel, *bias = before.get_weights()
-    before.set_weights([_half(kernel * by_channel), *(np.zeros_like(b) for b in bias)])
-    shift = beta + ((bias[0] if bias else 0.0) - mean) * scale
-    # gamma and variance are chosen so that the layer is exactly "x + beta".
-    one = np.ones_like(gamma)
-    norm.set_weights([one, _half(shift), 0 * one, one - norm.epsilon])
+        applied = scale
+    shift = beta + ((bias[0] if bias else 0.0) - mean) * applied
+    # mean and variance are chosen so that the layer is exactly "x * gamma + beta".
+    zero, one = np.zeros_like(gamma), np.ones_like(gamma)
+    norm.set_weights([_half(scale), _half(shift), zero, one - norm.epsilon])
 
 
 def _half(values: Any) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,18 @@ from synthdetect.members.backbones import BackboneMember
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.registry import AnyMember, load_scorer
 from synthdetect.members.score import score_stream
+from synthdetect.runtime.openvino import Graph
 from synthdetect.training.export import export_graph
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.network import train_network
-from synthdetect.training.recipe import Recipe, member_hash, member_options, recipe_to_dict
+from synthdetect.training.recipe import (
+    Recipe,
+    member_hash,
+    member_options,
+    recipe_to_dict,
+    teacher_of,
+)
+from synthdetect.training.sequence import Teacher
 from synthdetect.training.spectral import train_spectral
 
 _VAL_FRACTION = 0.2
@@ -74,6 +83,7 @@ def train_ensemble(
     resume: bool = False,
     learners: Learners | None = None,
     log: TrainingLog | None = None,
+    jobs: int = 1,
 ) -> TrainedEnsemble:
     """Train all members of a recipe and what joins them.
 
@@ -92,6 +102,8 @@ def train_ensemble(
     learners : Learners, optional
     log : TrainingLog, optional
         By default the log of `out`, on standard error.
+    jobs : int, default=1
+        Members that are trained at once, each in a process of its own; pupils wait for teachers.
 
     Returns
     -------
@@ -112,7 +124,7 @@ def train_ensemble(
     log = log or TrainingLog(out)
     train, val = _splits(dataset, recipe.seed)
     log.event("start", train=len(train), val=len(val), members=[m.name for m in recipe.members])
-    members = tuple(_train_member(m, train, val, recipe, out / m.name, log) for m in recipe.members)
+    members = _train_members(train, val, recipe, out, log, jobs)
     logits = all_logits(val.images, members)
     learners = learners or Learners()
     decision = _decide(logits, val, learners, recipe.seed)
@@ -167,6 +179,27 @@ def _splits(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     return pool, val
 
 
+def _train_members(
+    train: Dataset, val: Dataset, recipe: Recipe, out: Path, log: TrainingLog, jobs: int
+) -> tuple[TrainedMember, ...]:
+    """Train those that have no teacher, then their pupils, and so on."""
+    from joblib import Parallel, delayed
+
+    done: dict[str, TrainedMember] = {}
+    while waiting := [m for m in recipe.members if m.name not in done]:
+        ready = [m for m in waiting if (t := teacher_of(m, recipe)) is None or t.name in done]
+        # One after another in this process, in which its progress can be seen.
+        run = Parallel(n_jobs=jobs if len(ready) > 1 else 1)
+        trained = run(
+            delayed(_train_member)(
+                m, train, val, recipe, out / m.name, log, done.get(getattr(m, "teacher", ""))
+            )
+            for m in ready
+        )
+        done |= {member.name: member for member in trained}
+    return tuple(done[m.name] for m in recipe.members)
+
+
 def _train_member(
     member: AnyMember,
     train: Dataset,
@@ -174,6 +207,7 @@ def _train_member(
     recipe: Recipe,
     folder: Path,
     log: TrainingLog,
+    teacher: TrainedMember | None,
 ) -> TrainedMember:
     fingerprint = member_hash(member, recipe, train.sha256 or _content_sha256(train))
     options: dict[str, Any] = {
@@ -188,7 +222,7 @@ def _train_member(
         arrays = train_spectral(member, train, **options)
         details["n_parameters"] = int(sum(array.size for array in arrays.values()))
         return TrainedMember(member.name, member.kind, member.view, arrays=arrays, details=details)
-    weights = train_network(member, train, val, **options)
+    weights = train_network(member, train, val, teacher=_as_teacher(teacher), **options)
     chosen = np.linspace(0, len(val) - 1, min(len(val), _N_EXPORT_CHECKS)).astype(int)
     crops = np.stack(
         [
@@ -196,12 +230,36 @@ def _train_member(
             for i in chosen
         ]
     )
-    graph, difference = export_graph(member, weights, crops)
-    log.event("export", member=member.name, difference=difference, bytes=len(graph["bin"]))
-    details |= {"export_difference": difference, "export_checked_on": len(chosen)}
+    exported = export_graph(member, weights, crops)
+    log.event(
+        "export",
+        member=member.name,
+        difference=exported.difference,
+        bytes=len(exported.files["bin"]),
+    )
+    details |= {
+        "n_parameters": exported.n_parameters,
+        "export_difference": exported.difference,
+        "export_checked_on": len(chosen),
+    }
     if member.weights not in (None, "imagenet"):
         details["initial_weights_sha256"] = sha256(Path(member.weights).read_bytes()).hexdigest()
-    return TrainedMember(member.name, member.kind, member.view, graph=graph, details=details)
+    return TrainedMember(
+        member.name, member.kind, member.view, graph=exported.files, details=details
+    )
+
+
+def _as_teacher(trained: TrainedMember | None) -> Teacher | None:
+    """Let a trained network score crops of any size, as its pupils see them."""
+    if trained is None:
+        return None
+
+    @lru_cache
+    def graph(size: int) -> Graph:
+        xml, weights = trained.graph["xml"], trained.graph["bin"]
+        return Graph(xml, weights, crops=(1, size, size, 3), name=f"teacher {trained.name}")
+
+    return lambda crops: graph(crops.shape[2]).logits(crops)
 
 
 def _content_sha256(dataset: Dataset) -> str:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ class TrainingLog:
     ) -> None:
         self._path = folder / "log.jsonl"
         self._console = console or Console(stderr=True, quiet=quiet)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process only the file is written: two processes share no progress bar."""
+        return partial(TrainingLog, quiet=True), (self._path.parent,)
 
     def event(self, kind: str, **values: Any) -> None:
         """Append one line: the time (Unix seconds), the kind and the values.

@@ -1,7 +1,6 @@
 """Train one network: epochs with checkpoints, a resumable state and early stopping."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from synthdetect.errors import TrainingError
 from synthdetect.evaluation.ranking import auroc
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import View
-from synthdetect.members.backbones import BackboneMember, Schedule, build
+from synthdetect.members.backbones import BackboneMember, build, leaves
 from synthdetect.optional import require
+from synthdetect.training.head import warm_up_head
 from synthdetect.training.log import TrainingLog
-from synthdetect.training.sequence import PixelCache, epoch_batches
+from synthdetect.training.optimise import compile_model, fast_arithmetic, freeze, judged_weights
+from synthdetect.training.sequence import PixelCache, Teacher, epoch_batches
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def train_network(
     val: Dataset,
     *,
     augmentation: Augmentation,
+    teacher: Teacher | None = None,
     seed: int,
     fingerprint: str,
     folder: Path,
@@ -53,6 +55,8 @@ def train_network(
     train, val : Dataset
         `val` chooses the epoch whose weights are kept, by AUROC.
     augmentation : Augmentation
+    teacher : callable, optional
+        From crops (n, 1, size, size, 3), uint8, to logits (n,), where `member.teacher` names one.
     seed : int
     fingerprint : str
         Of everything that decides the result (`training.recipe.member_hash`).
@@ -72,7 +76,8 @@ def train_network(
     TrainingError
         If the folder holds the training of another recipe or other data.
     """
-    require_classes(train, what="the training split", at_least=member.schedule.batch_size // 2)
+    plan = member.schedule
+    require_classes(train, what="the training split", at_least=plan.batch_size // 2)
     require_classes(val, what="the validation split", at_least=2)
     folder.mkdir(parents=True, exist_ok=True)
     state = _read_state(folder, fingerprint)
@@ -88,26 +93,28 @@ def train_network(
     size = 0
     while not state.done:
         epoch = state.epoch + 1
-        if size != member.schedule.crop(epoch):
-            size = member.schedule.crop(epoch)
+        if size != plan.crop(epoch):
+            size = plan.crop(epoch)
             model = _open(keras, member, size, folder, state.epoch, n_train=len(train))
+            if epoch == 1 and plan.head_epochs:
+                warm_up_head(keras, model, member, pixels, train.y, size=size, seed=seed, log=log)
         batches = epoch_batches(
             pixels.__getitem__,
             train.y,
-            crop=size,
-            batch_size=member.schedule.batch_size,
+            plan=plan,
             augmentation=augmentation,
+            teacher=teacher,
             seed=seed,
             epoch=epoch,
         )
-        _reseed_dropout(model, seed, epoch)
-        history = _one_epoch(keras, model, batches, log, f"{member.name} epoch {epoch}")
-        judge.set_weights(model.get_weights())
-        logits = judge.predict(val_crops, batch_size=member.schedule.batch_size, verbose=0)
+        _reseed_dropout(keras, model, seed, epoch)
+        loss = _one_epoch(keras, model, batches, log, f"{member.name} epoch {epoch}")
+        judge.set_weights(judged_weights(model, plan))
+        logits = judge.predict(val_crops, batch_size=plan.batch_size, verbose=0)
         means = np.asarray(logits, dtype=np.float64).reshape(len(val), -1).mean(axis=1)
         val_auroc = auroc(val.y, means).value
-        log.event("epoch", member=member.name, epoch=epoch, **history, val_auroc=val_auroc)
-        state = _checkpoint(model, folder, state, member, epoch, val_auroc)
+        log.event("epoch", member=member.name, epoch=epoch, loss=loss, val_auroc=val_auroc)
+        state = _checkpoint(model, judge, folder, state, member, epoch, val_auroc)
     return best
 
 
@@ -119,54 +126,26 @@ def _open(
     Padding depends on the size in some networks, so one network that takes any size would not be
     the one that is exported.
     """
-    model = build(member, size=size, weights=None if epoch else member.weights)
-    _compile(keras, model, member, n_train=n_train)
+    with fast_arithmetic(keras):
+        model = build(member, size=size, weights=None if epoch else member.weights)
+    freeze(keras, model, member)
+    compile_model(keras, model, member.schedule, n_train=n_train)
     if epoch:
         model.optimizer.build(model.trainable_variables)
         model.load_weights(folder / f"epoch-{epoch:03d}.weights.h5")
     return model
 
 
-def _one_epoch(
-    keras: Any, model: Any, batches: Any, log: TrainingLog, what: str
-) -> dict[str, float]:
+def _one_epoch(keras: Any, model: Any, batches: Any, log: TrainingLog, what: str) -> float:
     with log.bar(what, len(batches)) as advance:
         tick = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs=None: advance())
         fitted = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[tick])
-    return {key: float(values[-1]) for key, values in fitted.history.items()}
+    return float(fitted.history["loss"][-1])
 
 
-def _compile(keras: Any, model: Any, member: BackboneMember, *, n_train: int) -> None:
-    plan = member.schedule
-    steps = plan.epochs // len(plan.crops) * max(1, n_train // plan.batch_size)
-    rate = _cosine_cycles(keras, plan, steps)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
-        optimizer,
-        keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=plan.label_smoothing),
-        metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
-    )
-
-
-def _cosine_cycles(keras: Any, plan: Schedule, steps: int) -> Any:
-    """Return the rate at each step: in each cycle a linear rise, then a cosine to zero."""
-    warmup = int(plan.warmup * steps)
-
-    class CosineCycles(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-        def __call__(self, step: Any) -> Any:
-            ops = keras.ops
-            done = ops.cast(ops.mod(step, steps), "float32")
-            rise = 0.05 + 0.95 * done / max(1, warmup)
-            fall = 0.5 + 0.5 * ops.cos(math.pi * (done - warmup) / (steps - warmup))
-            return plan.learning_rate * ops.where(done < warmup, rise, fall)
-
-    return CosineCycles()
-
-
-def _reseed_dropout(model: Any, seed: int, epoch: int) -> None:
+def _reseed_dropout(keras: Any, model: Any, seed: int, epoch: int) -> None:
     """Make an epoch's dropout depend on the epoch alone: generators are in no checkpoint."""
-    for index, layer in enumerate(model.layers):
+    for index, layer in enumerate(leaves(keras, model)):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
             generator.state.assign(
@@ -180,13 +159,19 @@ def _views(dataset: Dataset, view: View) -> NDArray[np.uint8]:
 
 
 def _checkpoint(
-    model: Any, folder: Path, state: Progress, member: BackboneMember, epoch: int, score: float
+    model: Any,
+    judge: Any,
+    folder: Path,
+    state: Progress,
+    member: BackboneMember,
+    epoch: int,
+    score: float,
 ) -> Progress:
     """Save the epoch, and only then the state that names it."""
     _save_weights(model, folder / f"epoch-{epoch:03d}.weights.h5")
     better = score > state.best_auroc
     if better:
-        _save_weights(model, folder / "best.weights.h5")
+        _save_weights(judge, folder / "best.weights.h5")
     best_epoch = epoch if better else state.best_epoch
     after = Progress(
         fingerprint=state.fingerprint,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from synthdetect.errors import RecipeError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import view_from_dict, view_to_dict
-from synthdetect.members.backbones import Schedule
+from synthdetect.members.backbones import BackboneMember, Schedule
 from synthdetect.members.base import DETECTOR_NAME, MEMBER_NAME
 from synthdetect.members.registry import KINDS, AnyMember, member_type
 
@@ -76,6 +76,7 @@ class Recipe:
         names = [member.name for member in self.members]
         if len(set(names)) < len(names):
             raise RecipeError(f"two members share a name in {names}; give each its own")
+        _check_teachers(self.members)
 
 
 def read_recipe(path: str | Path, *, weights_dir: str | Path | None = None) -> Recipe:
@@ -132,13 +133,34 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
 
 def member_hash(member: AnyMember, recipe: Recipe, data_sha256: str) -> str:
     """Return the SHA-256 of all that decides how a member comes out; its view chooses the epoch."""
+    teacher = teacher_of(member, recipe)
     facts = {
+        "teacher": teacher and member_hash(teacher, recipe, data_sha256),
         "member": member_options(member),
         "augmentation": dataclasses.asdict(recipe.augmentation),
         "seed": recipe.seed,
         "data": data_sha256,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def teacher_of(member: AnyMember, recipe: Recipe) -> BackboneMember | None:
+    """Return the member of the recipe that `member` learns from, if it names one."""
+    wanted = member.teacher if isinstance(member, BackboneMember) else ""
+    return next((m for m in recipe.members if m.name == wanted), None)  # type: ignore[return-value]
+
+
+def _check_teachers(members: Iterable[AnyMember]) -> None:
+    """Raise RecipeError unless each teacher is a network that comes before its pupil."""
+    earlier: list[str] = []
+    for member in members:
+        if isinstance(member, BackboneMember):
+            if member.teacher and member.teacher not in earlier:
+                raise RecipeError(
+                    f"member {member.name}: teacher is {member.teacher!r}, no network that comes "
+                    f"before it; those are {', '.join(earlier) or 'none'}"
+                )
+            earlier.append(member.name)
 
 
 def _recipe(table: dict[str, Any], folders: list[Path]) -> Recipe:

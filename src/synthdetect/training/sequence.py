@@ -10,9 +10,11 @@ from synthdetect.data.dataset import Dataset
 from synthdetect.images.decode import decode, source_name
 from synthdetect.images.perturb import Augmentation, augment, random_crop
 from synthdetect.images.views import Pixels
+from synthdetect.members.schedule import Schedule
 from synthdetect.optional import require
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
+Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+Teacher = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 
 class PixelCache:
@@ -46,35 +48,39 @@ def epoch_batches(
     pixels: Callable[[int], Pixels],
     y: NDArray[np.int64],
     *,
-    crop: int,
-    batch_size: int,
+    plan: Schedule,
     augmentation: Augmentation,
+    teacher: Teacher | None = None,
     seed: int,
     epoch: int,
 ) -> Any:
     """Return one epoch as a `keras.utils.PyDataset`.
 
-    What an image becomes depends on the seed, the epoch and the image alone, so an epoch that is
-    trained again after an interruption sees the same batches.
+    What a batch is depends on the seed, the epoch and its place alone, so an epoch that is trained
+    again after an interruption sees the same batches.
 
     Parameters
     ----------
     pixels : callable
         From an index to (h, w, 3) uint8.
     y : ndarray of shape (n,), int64
-    crop : int
-        Side of the crops in pixels.
-    batch_size : int
+    plan : Schedule
+        Says the size of crops and batches, whether crops are mixed and classes weighted.
     augmentation : Augmentation
+    teacher : callable, optional
+        From crops (n, 1, size, size, 3), uint8, to logits (n,).
     seed, epoch : int
 
     Returns
     -------
     batches : keras.utils.PyDataset
-        Of (crops (batch, crop, crop, 3) uint8, labels (batch, 1) float32).
+        Of (crops (batch, crop, crop, 3) uint8, labels (batch, 1) float32, weights (batch,)).
     """
     keras = require("keras", extra="train")
     order = np.random.default_rng([seed, epoch]).permutation(len(y))
+    crop, batch_size = plan.crop(epoch), plan.batch_size
+    labels = y.astype(np.float32)[:, np.newaxis]
+    weights = _weights(y) if plan.balanced else np.ones(len(y), np.float32)
 
     class Epoch(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
         def __len__(self) -> int:
@@ -82,11 +88,31 @@ def epoch_batches(
 
         def __getitem__(self, batch: int) -> Batch:
             rows = order[batch * batch_size : (batch + 1) * batch_size]
-            return np.stack([self._crop(int(row)) for row in rows]), labels[rows]
+            crops, target = np.stack([self._crop(int(row)) for row in rows]), labels[rows]
+            if plan.mixup:
+                rng = np.random.default_rng([seed, epoch, len(order), batch])
+                crops, target = _mixed(crops, target, float(rng.beta(plan.mixup, plan.mixup)))
+            if teacher is not None:
+                taught = 1 / (1 + np.exp(-teacher(crops[:, np.newaxis])))
+                target = (0.5 * target + 0.5 * taught[:, np.newaxis]).astype(np.float32)
+            return crops, target, weights[rows]
 
         def _crop(self, row: int) -> Pixels:
             rng = np.random.default_rng([seed, epoch, row])
             return random_crop(augment(pixels(row), augmentation, rng), crop, rng)
 
-    labels = y.astype(np.float32)[:, np.newaxis]
     return Epoch(workers=2, max_queue_size=8)
+
+
+def _weights(y: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Weight of each image, 1 on average, so that both classes count the same."""
+    return (len(y) / (2 * np.bincount(y, minlength=2))[y]).astype(np.float32)
+
+
+def _mixed(
+    crops: NDArray[np.uint8], target: NDArray[np.float32], share: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Mix each crop and label with those of the crop before it in the batch."""
+    other = np.roll(crops, 1, axis=0)
+    mixed = np.rint(share * crops.astype(np.float32) + (1 - share) * other)
+    return mixed.astype(np.uint8), share * target + (1 - share) * np.roll(target, 1, axis=0)
