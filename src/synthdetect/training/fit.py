@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.data.dataset import Dataset, hold_out, require_classes
+from synthdetect.data.dataset import Dataset, group_names, hold_out, require_classes
 from synthdetect.ensemble.calibrate import CalibratorLearner
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import (
@@ -219,15 +219,9 @@ def _decide(logits: NDArray[np.float64], val: Dataset, learners: Learners, seed:
         combiner=learners.combiner,
         calibrator=learners.calibrator,
         policy=learners.policy,
-        groups=_groups(val),
+        groups=group_names(val),
         seed=seed,
     )
-
-
-def _groups(dataset: Dataset) -> NDArray[np.str_]:
-    """Groups, where images without one are each their own."""
-    own = np.array([f"\0{i}" for i in range(len(dataset))])
-    return np.where(dataset.group == "", own, dataset.group)
 
 
 def _figures(
@@ -252,7 +246,7 @@ def _figures(
         if has_test:
             p[name] = alone.probability(logits[:, column])
         else:
-            fold = deal_folds(val.y, groups=_groups(val), seed=recipe.seed)
+            fold = deal_folds(val.y, groups=group_names(val), seed=recipe.seed)
             p[name] = out_of_fold_probability(
                 val_logits[:, column],
                 val.y,
