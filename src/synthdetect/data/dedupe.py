@@ -20,7 +20,7 @@ from synthdetect.optional import require
 # faces of one crop, which share most of their low frequencies.
 _HASH_SIDE = 12
 _N_BITS = _HASH_SIDE**2
-# Among 10,242 crops of faces, 102 pairs were this near, and those looked at were one picture saved
+# Among 10,242 crops of faces, 102 pairs were this near, and by eye each was one picture saved
 # twice; at 8 the first pairs of different people appear, and at 14 most pairs are.
 MAX_DISTANCE = 6
 _BLOCK = 2048
