@@ -107,12 +107,12 @@ def confounds(
     """Measure how well facts of the files predict the label.
 
     Gradient-boosted trees learn the label from each fact alone and from all together, on four
-    fifths of the images, and score the other fifth, five times in turn; groups are not divided. The
-    AUROC is that of pairs of images of one fifth. Its interval is normal on the logit, with the variance
-    of the placements summed by group (Obuchowski 1997); of a perfect ranking it is the
-    Clopper-Pearson interval of as many right answers as the smaller class has groups. The interval
-    is for new images of the same kind; that other trees would have been learned on other images is
-    not in it.
+    fifths of the images, and score the other fifth, five times in turn; groups are not divided.
+    The AUROC is that of pairs of images of one fifth. Its interval is normal on the logit, with
+    the variance of the placements summed by group (Obuchowski 1997); of a perfect ranking it is
+    the Clopper-Pearson interval of as many right answers as the smaller class has groups. The
+    interval is for new images of the same kind; that other trees would have been learned on other
+    images is not in it.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """What a file says of an image without its pixels: format, size, JPEG settings, metadata."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -125,7 +125,10 @@ def file_facts(
 
 
 def read_facts(
-    sources: Iterable[Any], *, limits: Limits = DEFAULT_LIMITS
+    sources: Iterable[Any],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    advance: Callable[[], None] | None = None,
 ) -> list[FileFacts | ImageError]:
     """Read the facts of many files, in threads.
 
@@ -134,6 +137,8 @@ def read_facts(
     sources : iterable
         Of what `file_facts` takes.
     limits : Limits, optional
+    advance : callable, optional
+        Called once an image, in order, for a progress bar.
 
     Returns
     -------
@@ -149,7 +154,12 @@ def read_facts(
             return error
 
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="synthdetect-facts") as pool:
-        return list(pool.map(read, enumerate(sources)))
+        found = []
+        for facts in pool.map(read, enumerate(sources)):
+            found.append(facts)
+            if advance is not None:
+                advance()
+        return found
 
 
 def jpeg_quality(table: ArrayLike) -> tuple[int, bool]:
