@@ -4,6 +4,7 @@ import doctest
 import io
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from synthdetect.data import dedupe
-from synthdetect.data.dataset import from_arrays, hold_out
-from synthdetect.data.dedupe import near_duplicates, perceptual_hashes, with_duplicate_groups
+from synthdetect.data.dataset import from_arrays, hold_out, read_manifest
+from synthdetect.data.dedupe import (
+    look_alikes,
+    near_duplicates,
+    perceptual_hashes,
+    with_duplicate_groups,
+)
 from synthdetect.errors import DataError, ImageError
+
+FACES = Path(__file__).parents[2] / "shared" / "faces" / "manifest.csv"
 
 imagehash = pytest.importorskip("imagehash", reason="needs the data extra")
 
@@ -121,6 +129,29 @@ def test_near_duplicates_in_two_splits_are_refused_by_name():
     assert len(np.unique(with_duplicate_groups(some).group)) == 7
 
 
+def test_look_alikes_tell_how_many_there_are_and_where_they_do_harm():
+    data = from_arrays([picture(i % 4) for i in range(9)], [0] * 8 + [1])
+    found = look_alikes(replace(data, split=np.array(["val"] * 7 + ["test"] * 2)))
+    assert found.first.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0]
+    assert found.to_dict() == {
+        "n_images": 9,
+        "n_groups": 4,
+        "across_splits": [
+            "image 3 (val) and image 7 (test)",
+            "image 0 (val) and image 8 (test)",
+        ],
+        "across_classes": ["image 0 (real) and image 8 (synthetic)"],
+    }
+    assert str(found).splitlines() == [
+        "9 images look like others, in 4 groups",
+        "2 of the groups are in more than one split",
+        "- image 3 (val) and image 7 (test)",
+        "- image 0 (val) and image 8 (test)",
+        "1 of the groups are in more than one class",
+        "- image 0 (real) and image 8 (synthetic)",
+    ]
+
+
 def test_near_duplicates_of_two_classes_are_grouped_with_a_warning():
     data = from_arrays([picture(0), picture(1), jpeg(picture(0), 80)], [0, 0, 1])
     with pytest.warns(UserWarning, match=r"image 0 \(real\) and image 2 \(synthetic\)"):
@@ -133,6 +164,17 @@ def test_without_duplicates_nothing_changes_and_nothing_is_said():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert with_duplicate_groups(data).group.tolist() == [""] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FACES.exists(), reason="the faces are not here")
+def test_faces_of_one_crop_are_told_apart_and_copies_at_other_sizes_found():
+    data = read_manifest(FACES)
+    part = data.take(np.isin(data.source, ["ffhq-1024", "ffhq-140k"]))
+    found = look_alikes(part)
+    # By eye, these pairs are all one photograph twice.
+    assert found.n_groups == 101
+    assert found.n_images == 202
 
 
 def test_examples_of_the_docstrings():

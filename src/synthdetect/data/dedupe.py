@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,50 @@ _N_BITS = _HASH_SIDE**2
 MAX_DISTANCE = 6
 _BLOCK = 2048
 _N_TOLD = 5
+
+
+@dataclass(frozen=True)
+class LookAlikes:
+    """Near-duplicates of a dataset; as text by `str`.
+
+    Parameters
+    ----------
+    first : ndarray of shape (n,), int64
+        Of `near_duplicates`.
+    across_splits, across_classes : tuple of str
+        Of each group that is in two splits (of two classes), a pair of images that is.
+    """
+
+    first: NDArray[np.int64]
+    across_splits: tuple[str, ...]
+    across_classes: tuple[str, ...]
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of more than one image."""
+        return int(np.sum(np.bincount(self.first) > 1))
+
+    @property
+    def n_images(self) -> int:
+        """Number of images in them."""
+        sizes = np.bincount(self.first)
+        return int(sizes[sizes > 1].sum())
+
+    def __str__(self) -> str:
+        lines = [f"{self.n_images} images look like others, in {self.n_groups} groups"]
+        for what, pairs in (("split", self.across_splits), ("class", self.across_classes)):
+            lines.append(f"{len(pairs)} of the groups are in more than one {what}")
+            lines.extend(f"- {pair}" for pair in pairs)
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, of the groups of more than one image."""
+        return {
+            "n_images": self.n_images,
+            "n_groups": self.n_groups,
+            "across_splits": list(self.across_splits),
+            "across_classes": list(self.across_classes),
+        }
 
 
 def perceptual_hashes(
@@ -100,6 +144,45 @@ def near_duplicates(
     return np.asarray(first[group], dtype=np.int64)
 
 
+def look_alikes(
+    dataset: Dataset,
+    *,
+    max_distance: int = MAX_DISTANCE,
+    limits: Limits = DEFAULT_LIMITS,
+    workers: int | None = None,
+) -> LookAlikes:
+    """Find near-duplicates, and those that are in two splits or of two classes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    max_distance : int, default=6
+        As in `near_duplicates`.
+    limits : Limits, optional
+    workers : int, optional
+        Threads; by default one for each core that the process may use.
+
+    Returns
+    -------
+    found : LookAlikes
+
+    Raises
+    ------
+    ImageError
+        If an image cannot be read.
+    MissingExtraError
+        If the package imagehash is not installed.
+    """
+    hashes = perceptual_hashes(dataset.images, limits=limits, workers=workers)
+    first = near_duplicates(hashes, max_distance)
+    classes = np.array(CLASSES, dtype=np.str_)[dataset.y]
+    return LookAlikes(
+        first=first,
+        across_splits=_disagreements(dataset, first, dataset.split),
+        across_classes=_disagreements(dataset, first, classes),
+    )
+
+
 def with_duplicate_groups(
     dataset: Dataset,
     *,
@@ -135,20 +218,19 @@ def with_duplicate_groups(
     MissingExtraError
         If the package imagehash is not installed.
     """
-    hashes = perceptual_hashes(dataset.images, limits=limits, workers=workers)
-    first = near_duplicates(hashes, max_distance)
-    if told := _disagreements(dataset, first, dataset.split):
+    found = look_alikes(dataset, max_distance=max_distance, limits=limits, workers=workers)
+    if found.across_splits:
         raise DataError(
-            f"near-duplicates are in different splits: {told}; keep one of each, or drop the "
-            "splits and deal them anew"
+            f"near-duplicates are in different splits: {_some(found.across_splits)}; keep one of "
+            "each, or drop the splits and deal them anew"
         )
-    classes = np.array(CLASSES, dtype=np.str_)[dataset.y]
-    if told := _disagreements(dataset, first, classes):
+    if found.across_classes:
+        told = _some(found.across_classes)
         warnings.warn(f"near-duplicates are of different classes: {told}", stacklevel=2)
     _, representative, own = np.unique(group_names(dataset), return_index=True, return_inverse=True)
     everyone = np.arange(len(dataset))
     joined = _components(
-        len(dataset), np.tile(everyone, 2), np.concatenate([first, representative[own]])
+        len(dataset), np.tile(everyone, 2), np.concatenate([found.first, representative[own]])
     )
     return replace(dataset, group=_names(dataset.group, joined))
 
@@ -202,7 +284,9 @@ def _names(group: NDArray[np.str_], joined: NDArray[np.int32]) -> NDArray[np.str
     return np.array(names, dtype=np.str_)[joined]
 
 
-def _disagreements(dataset: Dataset, first: NDArray[np.int64], values: NDArray[np.str_]) -> str:
+def _disagreements(
+    dataset: Dataset, first: NDArray[np.int64], values: NDArray[np.str_]
+) -> tuple[str, ...]:
     """Tell of each group one pair of images whose `values` differ; what is empty agrees."""
     earlier: dict[int, int] = {}
     pairs: dict[int, tuple[int, int]] = {}
@@ -210,9 +294,12 @@ def _disagreements(dataset: Dataset, first: NDArray[np.int64], values: NDArray[n
         j = earlier.setdefault(int(first[i]), i)
         if values[i] != values[j]:
             pairs.setdefault(int(first[i]), (j, i))
-    told = [
+    return tuple(
         " and ".join(f"{source_name(dataset.images[i], i)} ({values[i]})" for i in pair)
-        for pair in list(pairs.values())[:_N_TOLD]
-    ]
+        for pair in pairs.values()
+    )
+
+
+def _some(pairs: tuple[str, ...]) -> str:
     more = f"; and {len(pairs) - _N_TOLD} more" if len(pairs) > _N_TOLD else ""
-    return "; ".join(told) + more
+    return "; ".join(pairs[:_N_TOLD]) + more

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthdetect.data.confounds import dataset_confounds
 from synthdetect.data.dataset import Dataset, group_names, hold_out, require_classes
 from synthdetect.ensemble.calibrate import CalibratorLearner
 from synthdetect.ensemble.combine import CombinerLearner
@@ -19,7 +20,7 @@ from synthdetect.ensemble.learn import (
     out_of_fold_probability,
 )
 from synthdetect.ensemble.threshold import Policy
-from synthdetect.errors import TrainingError
+from synthdetect.errors import DataError, TrainingError
 from synthdetect.evaluation.report import measure
 from synthdetect.images.decode import Limits, decode, source_name
 from synthdetect.members.backbones import BackboneMember
@@ -34,6 +35,8 @@ from synthdetect.training.spectral import train_spectral
 
 _VAL_FRACTION = 0.2
 _N_EXPORT_CHECKS = 24
+# Enough for an interval of about 0.05, and read and learned in about two seconds.
+_N_CONFOUND_CHECKS = 2000
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def train_ensemble(
     log = log or TrainingLog(out)
     train, val = _splits(dataset, recipe.seed)
     log.event("start", train=len(train), val=len(val), members=[m.name for m in recipe.members])
+    _tell_confounds(train, recipe.seed, log)
     members = tuple(_train_member(m, train, val, recipe, out / m.name, log) for m in recipe.members)
     logits = all_logits(val.images, members)
     learners = learners or Learners()
@@ -165,6 +169,26 @@ def _splits(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     val = dataset.part("val")
     require_classes(val, what="the validation split", at_least=10)
     return pool, val
+
+
+def _tell_confounds(train: Dataset, seed: int, log: TrainingLog) -> None:
+    """Log how well facts of the files alone tell the classes apart, and warn if they do."""
+    try:
+        found = dataset_confounds(train, seed=seed, max_images=_N_CONFOUND_CHECKS)
+    except DataError as error:
+        log.event("confounds", verdict=f"not checked: {error}")
+        return
+    together = found.together
+    log.event(
+        "confounds",
+        auroc=together.value,
+        low=together.low,
+        high=together.high,
+        n=found.n_real + found.n_synthetic,
+        verdict=found.verdict,
+    )
+    if found.alarming:
+        log.event("warning", text=found.verdict)
 
 
 def _train_member(
