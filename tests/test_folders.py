@@ -2,6 +2,7 @@
 
 import doctest
 import os
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,15 @@ def test_a_dataset_is_a_directory_or_a_manifest(tree):
     assert len(read_dataset(str(root / "m.csv"))) == 1
     with pytest.raises(DataError, match="not a readable CSV manifest"):
         read_dataset(root / "nowhere")
+
+
+def test_the_page_lists_every_name():
+    page = Path(__file__).parents[1] / "docs" / "data.md"
+    rows = [line.split(" | ") for line in page.read_text(encoding="utf-8").splitlines()]
+    told = {row[0].removeprefix("| "): row[1] for row in rows if len(row) == 2}
+    for label, number in (("real", "0"), ("synthetic", "1")):
+        names = (*CLASS_FOLDERS[label], number)
+        assert told[label] == ", ".join(f"`{name}`" for name in names) + " |"
 
 
 def test_examples_of_the_docstrings():

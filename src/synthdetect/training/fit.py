@@ -35,7 +35,7 @@ from synthdetect.training.spectral import train_spectral
 
 _VAL_FRACTION = 0.2
 _N_EXPORT_CHECKS = 24
-# Enough for an interval of about 0.05, and read and learned in about two seconds.
+# Enough for an interval of 0.04 either way, and read and learned in about two seconds.
 _N_CONFOUND_CHECKS = 2000
 
 
