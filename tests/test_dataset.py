@@ -46,6 +46,22 @@ def test_manifest_gives_paths_labels_and_what_else_it_has(manifest):
     assert data.counts()["gan"] == {"real": 0, "synthetic": 1}
 
 
+def test_other_columns_are_facets_and_stay_with_their_rows(manifest):
+    data = read_manifest(
+        manifest(
+            "path,label,gender,,age,split\n"
+            "a.jpg,real,f,x,30,train\nb.jpg,synthetic,,y,41,val\nc.jpg,real,m,z,,train\n"
+        )
+    )
+    assert {name: values.tolist() for name, values in data.facets.items()} == {
+        "gender": ["f", "", "m"],
+        "age": ["30", "41", ""],
+    }
+    assert data.part("train").facets["gender"].tolist() == ["f", "m"]
+    assert data.take(np.array([2, 1])).facets["age"].tolist() == ["", "41"]
+    assert from_arrays([b""], [0]).facets == {}
+
+
 def test_manifest_may_have_a_byte_order_mark_numbers_and_quotes(manifest):
     text = 'path,label,note\r\n"a.jpg",0,"two\nlines, and a comma"\r\nb.jpg,1,\r\n'
     data = read_manifest(manifest(text, "utf-8-sig"))

@@ -1,6 +1,7 @@
 """A whole training by a recipe, of a member that needs no network; its log and its features."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,8 +58,29 @@ def test_what_it_was_trained_on_and_how_is_kept(trained, dataset):
 
 def test_log_has_a_line_for_each_event(trained):
     lines = [json.loads(line) for line in (trained[1] / "log.jsonl").read_text().splitlines()]
-    assert [line["event"] for line in lines] == ["start", "features", "done"]
-    assert lines[1]["rows"] == 80
+    # The stand-ins for synthetic images are doubled, which PNG notices.
+    events = ["start", "confounds", "warning", "features", "done"]
+    assert [line["event"] for line in lines] == events
+    assert lines[3]["rows"] == 80
+
+
+def test_file_facts_that_tell_the_classes_apart_are_told_and_warned_of(trained):
+    lines = [json.loads(line) for line in (trained[1] / "log.jsonl").read_text().splitlines()]
+    told = next(line for line in lines if line["event"] == "confounds")
+    assert told["low"] > 0.75
+    assert told["n"] == 40
+    assert "by bytes per pixel: a detector trained on this may learn the compression" in next(
+        line["text"] for line in lines if line["event"] == "warning"
+    )
+
+
+def test_images_without_files_are_trained_on_and_their_check_is_not_silent(tmp_path):
+    images, y = labelled_arrays(25, seed=0)
+    recipe = replace(RECIPE, pairs=())
+    train_ensemble(from_arrays(images, y), recipe, out=tmp_path / "out")
+    lines = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    told = next(line for line in map(json.loads, lines) if line["event"] == "confounds")
+    assert "not checked: there are 0 real image files" in told["verdict"]
 
 
 def test_resuming_trains_nothing_again_and_gives_the_same(trained, dataset):

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 import synthdetect
 from synthdetect.cli.calibrate import calibrate
+from synthdetect.cli.card import card
 from synthdetect.cli.console import tell
 from synthdetect.cli.info import info
 from synthdetect.cli.predict import predict
@@ -82,7 +83,7 @@ def options(
     """
 
 
-for command in (predict, train, calibrate, info):
+for command in (predict, train, calibrate, card, info):
     app.command()(command)
 
 

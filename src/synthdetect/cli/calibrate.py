@@ -39,9 +39,10 @@ def calibrate(
     manifest: Annotated[
         Path,
         typer.Argument(
-            metavar="MANIFEST",
+            metavar="DATA",
             help="A CSV file with the columns path and label (real or synthetic), and optionally "
-            "split (train, val, test).",
+            "split (train, val, test); or a directory with folders such as real and synthetic "
+            "(fake, ai), in or around folders of the splits if there are any.",
         ),
     ],
     out: Annotated[
@@ -109,10 +110,10 @@ def calibrate(
     if not out.absolute().parent.is_dir():
         reason = f"folder {printable(str(out.absolute().parent))} does not exist; create it first"
         raise typer.BadParameter(reason, param_hint="--out")
-    from synthdetect.data.dataset import read_manifest
+    from synthdetect.data.folders import read_dataset
     from synthdetect.detector import Detector
 
-    dataset, what = _part(read_manifest(manifest), split, manifest)
+    dataset, what = _part(read_dataset(manifest), split, manifest)
     detector = Detector.load(bundle)
     before = detector.decision_.threshold
     recording = _Recording(chosen)

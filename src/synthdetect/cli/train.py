@@ -18,9 +18,10 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            metavar="MANIFEST",
+            metavar="DATA",
             help="A CSV file with the columns path and label (real or synthetic), and optionally "
-            "split (train, val, test), source and group.",
+            "split (train, val, test), source and group; or a directory with folders such as real "
+            "and synthetic (fake, ai), in or around folders of the splits if there are any.",
         ),
     ],
     out: Annotated[
@@ -61,7 +62,7 @@ def train(
       2    wrong usage, or training stopped; what was finished is kept for --resume
       130  interrupted; likewise
     """
-    from synthdetect.data.dataset import read_manifest
+    from synthdetect.data.folders import read_dataset
     from synthdetect.detector import Detector
     from synthdetect.evaluation.report import as_lines
     from synthdetect.training.fit import train_ensemble
@@ -70,7 +71,7 @@ def train(
 
     plan = read_recipe(recipe, weights_dir=weights)
     _check_names(plan, recipe)
-    dataset = read_manifest(data)
+    dataset = read_dataset(data)
     log = TrainingLog(out, quiet=quiet)
     ensemble = train_ensemble(dataset, plan, out=out, resume=resume, log=log)
     folder = out / BUNDLE_FOLDER

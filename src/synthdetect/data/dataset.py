@@ -4,8 +4,8 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from synthdetect.errors import DataError
 CLASSES = ("real", "synthetic")
 SPLITS = ("train", "val", "test")
 _LABELS = {"real": 0, "synthetic": 1, "0": 0, "1": 1}
+_OWN_COLUMNS = ("path", "label", "source", "group", "split")
 
 # A manifest's row, with its number in the file; the header is row 1.
 _Row = tuple[int, dict[str, str]]
@@ -37,6 +38,9 @@ class Dataset:
         or `test`.
     sha256 : str
         Of the manifest's bytes; empty for data that did not come from a file.
+    facets : mapping of str to ndarray of shape (n,), str
+        What else is known of each image, such as `gender`, `age` or `pose`: further columns of a
+        manifest.
     """
 
     images: tuple[Any, ...]
@@ -45,6 +49,7 @@ class Dataset:
     group: NDArray[np.str_]
     split: NDArray[np.str_]
     sha256: str = ""
+    facets: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -59,6 +64,7 @@ class Dataset:
             group=self.group[where],
             split=self.split[where],
             sha256=self.sha256,
+            facets={name: values[where] for name, values in self.facets.items()},
         )
 
     def part(self, split: str) -> "Dataset":
@@ -164,8 +170,8 @@ def read_manifest(path: str | Path) -> Dataset:
     ----------
     path : str or Path
         UTF-8 CSV with the columns `path` (relative to the manifest's folder, or absolute) and
-        `label`; optional `split` (`train`, `val`, `test`), `source` and `group`. Other columns are
-        ignored.
+        `label`; optional `split` (`train`, `val`, `test`), `source` and `group`. Other columns
+        become `facets`, but for those without a name.
 
     Returns
     -------
@@ -189,6 +195,7 @@ def read_manifest(path: str | Path) -> Dataset:
     images = tuple(_image(manifest, number, row) for number, row in rows)
     _check_once(manifest, rows, images)
     _check_groups(manifest, rows)
+    others = [name for name in rows[0][1] if name and name not in _OWN_COLUMNS]
     return Dataset(
         images=images,
         y=np.array([_LABELS[row["label"]] for _, row in rows], dtype=np.int64),
@@ -196,7 +203,14 @@ def read_manifest(path: str | Path) -> Dataset:
         group=_column(rows, "group"),
         split=_column(rows, "split"),
         sha256=hashlib.sha256(content).hexdigest(),
+        facets={name: _column(rows, name) for name in others},
     )
+
+
+def group_names(dataset: Dataset) -> NDArray[np.str_]:
+    """Return the groups, of shape (n,), where images without one are each their own."""
+    own = np.array([f"\0{i}" for i in range(len(dataset))], dtype=np.str_)
+    return np.where(dataset.group == "", own, dataset.group)
 
 
 def hold_out(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
@@ -224,8 +238,7 @@ def hold_out(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
     if not 0 < fraction <= 0.5:
         raise DataError(f"fraction is {fraction}; use a number above 0, at most 0.5")
     n_folds = max(2, round(1 / fraction))
-    own = np.array([f"\0{i}" for i in range(len(dataset))])
-    groups = np.where(dataset.group == "", own, dataset.group)
+    groups = group_names(dataset)
     for label, name in enumerate(CLASSES):
         n = len(np.unique(groups[dataset.y == label]))
         if n < n_folds:

@@ -8,8 +8,10 @@ import io
 import os
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import (  # each registers the formats that it reads
@@ -119,7 +121,7 @@ def decode(source: Any, *, name: str | None = None, limits: Limits = DEFAULT_LIM
         if isinstance(source, Image.Image):
             return _from_pil(source, "", name, limits)
         encoded = read_encoded(source, name=name, limits=limits)
-        image = _open(encoded, name)
+        image = _open(io.BytesIO(encoded), name)
         if image.format in ("JPEG", "MPO") and encoded.count(b"\xff\xda") > _MAX_JPEG_SCANS:
             raise ImageError(name, f"has over {_MAX_JPEG_SCANS} JPEG scans; save it again")
         return _from_pil(image, image.format or "", name, limits)
@@ -166,18 +168,81 @@ def read_encoded(source: Any, *, name: str, limits: Limits = DEFAULT_LIMITS) -> 
             f"is a {type(source).__name__}; give a path, bytes, a binary file, a PIL image or a "
             "uint8 array",
         )
-    if not encoded:
+    _check_bytes(len(encoded), name, limits)
+    return encoded
+
+
+@contextmanager
+def open_header(
+    source: Any, *, name: str, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[tuple[Image.Image, int]]:
+    """Open an encoded image without decoding its pixels.
+
+    Of a file only the header is read, where its format has one.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, bytearray, memoryview or binary file object
+    name : str
+        What errors call it.
+    limits : Limits, optional
+        The same as for `decode`, on what the header says.
+
+    Yields
+    ------
+    image : PIL.Image.Image
+        Not loaded; of use inside the block only.
+    n_bytes : int
+        Size of the encoded image.
+
+    Raises
+    ------
+    ImageError
+        As `decode` does; also for what the block raises while it reads from `image`.
+    """
+    try:
+        if isinstance(source, str | os.PathLike):
+            with _opened(source, name) as file:
+                n_bytes = os.fstat(file.fileno()).st_size
+                _check_bytes(n_bytes, name, limits)
+                yield _checked_header(file, name, limits), n_bytes
+        else:
+            encoded = read_encoded(source, name=name, limits=limits)
+            yield _checked_header(io.BytesIO(encoded), name, limits), len(encoded)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow raises nearly every class on damaged files
+        reason = str(error) or type(error).__name__
+        raise ImageError(name, f"is truncated or damaged ({reason}); save it again") from error
+
+
+def _checked_header(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
+    image = _open(file, name)
+    _check_header(image, image.format or "", name, limits)
+    return image
+
+
+def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes:
+    with _opened(path, name) as file:
+        try:
+            return file.read(limits.max_file_bytes + 1)
+        except OSError as error:
+            raise ImageError(name, f"cannot be read ({error}); check the disk") from error
+
+
+def _check_bytes(n_bytes: int, name: str, limits: Limits) -> None:
+    if not n_bytes:
         raise ImageError(name, "has 0 bytes; give the whole file (a file object: from its start)")
-    if len(encoded) > limits.max_file_bytes:
+    if n_bytes > limits.max_file_bytes:
         raise ImageError(
             name,
             f"has more than {limits.max_file_bytes:,} bytes; save it smaller, or raise "
             "Limits(max_file_bytes=...)",
         )
-    return encoded
 
 
-def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes:
+@contextmanager
+def _opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
     if str(path).startswith(("http://", "https://")):
         raise ImageError(name, "is a URL; download it and give the bytes")
     try:
@@ -194,26 +259,24 @@ def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes
             raise ImageError(name, "is a directory; give the images in it")
         if not stat.S_ISREG(mode):
             raise ImageError(name, "is no regular file (a pipe, socket or device); give its bytes")
-        try:
-            return file.read(limits.max_file_bytes + 1)
-        except OSError as error:
-            raise ImageError(name, f"cannot be read ({error}); check the disk") from error
+        yield file
 
 
-def _open(encoded: bytes, name: str) -> Image.Image:
+def _open(file: BinaryIO, name: str) -> Image.Image:
     """Find the format by content and read the header.
 
     `Image.open` would do the same and then warn, or raise, past `Image.MAX_IMAGE_PIXELS`: a global
     of the application's that our limit must neither change nor depend on. So its readers are
     called directly, as it calls them.
     """
-    prefix = encoded[:16]
+    prefix = file.read(16)
+    file.seek(0)
     for format_name in filter(_can_open, FORMATS):
         factory, accepts = Image.OPEN[format_name]
         accepted = accepts(prefix) if accepts is not None else True
         if isinstance(accepted, str) or not accepted:
             continue
-        return factory(io.BytesIO(encoded), "")
+        return factory(file, "")
     shown = ", ".join(filter(_can_open, FORMATS))
     raise ImageError(
         name, f"is no image of a kind that is read ({shown}); convert it to JPEG or PNG"
@@ -259,15 +322,19 @@ def _wrong_dtype(array: np.ndarray[Any, Any]) -> str:
 
 
 def _from_pil(image: Image.Image, format_name: str, name: str, limits: Limits) -> Pixels:
-    cost = _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
-    if "progressive" in image.info:
-        cost = _PROGRESSIVE_BYTES_PER_PIXEL
+    _check_header(image, format_name, name, limits)
     width, height = image.size
-    _check_size(width, height, cost, name, limits)
     if width * height <= _LARGE_PIXELS:
         return _load(image, name, limits)
     with _large_images.turn:
         return _load(image, name, limits)
+
+
+def _check_header(image: Image.Image, format_name: str, name: str, limits: Limits) -> None:
+    cost = _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
+    if "progressive" in image.info:
+        cost = _PROGRESSIVE_BYTES_PER_PIXEL
+    _check_size(*image.size, cost, name, limits)
 
 
 def _load(image: Image.Image, name: str, limits: Limits) -> Pixels:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.data.dataset import Dataset, hold_out, require_classes
+from synthdetect.data.confounds import dataset_confounds
+from synthdetect.data.dataset import Dataset, group_names, hold_out, require_classes
 from synthdetect.ensemble.calibrate import CalibratorLearner
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import (
@@ -20,29 +19,19 @@ from synthdetect.ensemble.learn import (
     out_of_fold_probability,
 )
 from synthdetect.ensemble.threshold import Policy
-from synthdetect.errors import TrainingError
+from synthdetect.errors import DataError, TrainingError
 from synthdetect.evaluation.report import measure
-from synthdetect.images.decode import Limits, decode, source_name
-from synthdetect.members.backbones import BackboneMember
+from synthdetect.images.decode import Limits
 from synthdetect.members.base import TrainedMember
-from synthdetect.members.registry import AnyMember, load_scorer
+from synthdetect.members.registry import load_scorer
 from synthdetect.members.score import score_stream
-from synthdetect.runtime.openvino import Graph
-from synthdetect.training.export import export_graph
 from synthdetect.training.log import TrainingLog
-from synthdetect.training.network import train_network
-from synthdetect.training.recipe import (
-    Recipe,
-    member_hash,
-    member_options,
-    recipe_to_dict,
-    teacher_of,
-)
-from synthdetect.training.sequence import Teacher
-from synthdetect.training.spectral import train_spectral
+from synthdetect.training.member import train_members
+from synthdetect.training.recipe import Recipe, recipe_to_dict
 
 _VAL_FRACTION = 0.2
-_N_EXPORT_CHECKS = 24
+# Enough for an interval of 0.04 either way, and read and learned in about two seconds.
+_N_CONFOUND_CHECKS = 2000
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,8 @@ def train_ensemble(
     log = log or TrainingLog(out)
     train, val = _splits(dataset, recipe.seed)
     log.event("start", train=len(train), val=len(val), members=[m.name for m in recipe.members])
-    members = _train_members(train, val, recipe, out, log, jobs)
+    _tell_confounds(train, recipe.seed, log)
+    members = train_members(train, val, recipe, out=out, log=log, jobs=jobs)
     logits = all_logits(val.images, members)
     learners = learners or Learners()
     decision = _decide(logits, val, learners, recipe.seed)
@@ -179,95 +169,24 @@ def _splits(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     return pool, val
 
 
-def _train_members(
-    train: Dataset, val: Dataset, recipe: Recipe, out: Path, log: TrainingLog, jobs: int
-) -> tuple[TrainedMember, ...]:
-    """Train those that have no teacher, then their pupils, and so on."""
-    from joblib import Parallel, delayed
-
-    done: dict[str, TrainedMember] = {}
-    while waiting := [m for m in recipe.members if m.name not in done]:
-        ready = [m for m in waiting if (t := teacher_of(m, recipe)) is None or t.name in done]
-        # One after another in this process, in which its progress can be seen.
-        run = Parallel(n_jobs=jobs if len(ready) > 1 else 1)
-        trained = run(
-            delayed(_train_member)(
-                m, train, val, recipe, out / m.name, log, done.get(getattr(m, "teacher", ""))
-            )
-            for m in ready
-        )
-        done |= {member.name: member for member in trained}
-    return tuple(done[m.name] for m in recipe.members)
-
-
-def _train_member(
-    member: AnyMember,
-    train: Dataset,
-    val: Dataset,
-    recipe: Recipe,
-    folder: Path,
-    log: TrainingLog,
-    teacher: TrainedMember | None,
-) -> TrainedMember:
-    fingerprint = member_hash(member, recipe, train.sha256 or _content_sha256(train))
-    options: dict[str, Any] = {
-        "augmentation": recipe.augmentation,
-        "seed": recipe.seed,
-        "fingerprint": fingerprint,
-        "folder": folder,
-        "log": log,
-    }
-    details: dict[str, Any] = {"options": member_options(member), "n_train": len(train)}
-    if not isinstance(member, BackboneMember):
-        arrays = train_spectral(member, train, **options)
-        details["n_parameters"] = int(sum(array.size for array in arrays.values()))
-        return TrainedMember(member.name, member.kind, member.view, arrays=arrays, details=details)
-    weights = train_network(member, train, val, teacher=_as_teacher(teacher), **options)
-    chosen = np.linspace(0, len(val) - 1, min(len(val), _N_EXPORT_CHECKS)).astype(int)
-    crops = np.stack(
-        [
-            member.view.apply(decode(val.images[i], name=source_name(val.images[i], i)))
-            for i in chosen
-        ]
-    )
-    exported = export_graph(member, weights, crops)
+def _tell_confounds(train: Dataset, seed: int, log: TrainingLog) -> None:
+    """Log how well facts of the files alone tell the classes apart, and warn if they do."""
+    try:
+        found = dataset_confounds(train, seed=seed, max_images=_N_CONFOUND_CHECKS)
+    except DataError as error:
+        log.event("confounds", verdict=f"not checked: {error}")
+        return
+    together = found.together
     log.event(
-        "export",
-        member=member.name,
-        difference=exported.difference,
-        bytes=len(exported.files["bin"]),
+        "confounds",
+        auroc=together.value,
+        low=together.low,
+        high=together.high,
+        n=found.n_real + found.n_synthetic,
+        verdict=found.verdict,
     )
-    details |= {
-        "n_parameters": exported.n_parameters,
-        "export_difference": exported.difference,
-        "export_checked_on": len(chosen),
-    }
-    if member.weights not in (None, "imagenet"):
-        details["initial_weights_sha256"] = sha256(Path(member.weights).read_bytes()).hexdigest()
-    return TrainedMember(
-        member.name, member.kind, member.view, graph=exported.files, details=details
-    )
-
-
-def _as_teacher(trained: TrainedMember | None) -> Teacher | None:
-    """Let a trained network score crops of any size, as its pupils see them."""
-    if trained is None:
-        return None
-
-    @lru_cache
-    def graph(size: int) -> Graph:
-        xml, weights = trained.graph["xml"], trained.graph["bin"]
-        return Graph(xml, weights, crops=(1, size, size, 3), name=f"teacher {trained.name}")
-
-    return lambda crops: graph(crops.shape[2]).logits(crops)
-
-
-def _content_sha256(dataset: Dataset) -> str:
-    """Stand in for a manifest's hash: the labels, and the paths where images are paths."""
-    digest = sha256(dataset.y.tobytes())
-    for index, source in enumerate(dataset.images):
-        digest.update(source_name(source, index).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    if found.alarming:
+        log.event("warning", text=found.verdict)
 
 
 def _decide(logits: NDArray[np.float64], val: Dataset, learners: Learners, seed: int) -> Decision:
@@ -277,15 +196,9 @@ def _decide(logits: NDArray[np.float64], val: Dataset, learners: Learners, seed:
         combiner=learners.combiner,
         calibrator=learners.calibrator,
         policy=learners.policy,
-        groups=_groups(val),
+        groups=group_names(val),
         seed=seed,
     )
-
-
-def _groups(dataset: Dataset) -> NDArray[np.str_]:
-    """Groups, where images without one are each their own."""
-    own = np.array([f"\0{i}" for i in range(len(dataset))])
-    return np.where(dataset.group == "", own, dataset.group)
 
 
 def _figures(
@@ -310,7 +223,7 @@ def _figures(
         if has_test:
             p[name] = alone.probability(logits[:, column])
         else:
-            fold = deal_folds(val.y, groups=_groups(val), seed=recipe.seed)
+            fold = deal_folds(val.y, groups=group_names(val), seed=recipe.seed)
             p[name] = out_of_fold_probability(
                 val_logits[:, column],
                 val.y,
