@@ -15,7 +15,8 @@ from synthdetect.ensemble.learn import (
     learn_decision,
     out_of_fold_probability,
 )
-from synthdetect.ensemble.threshold import CostWeighted, Fixed, Threshold, Youden
+from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
+from synthdetect.ensemble.threshold import Threshold
 from synthdetect.errors import DataError
 
 STRENGTHS = np.array([1.2, 0.6, 0.0])

@@ -8,12 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from synthdetect.ensemble import threshold
-from synthdetect.ensemble.threshold import (
-    CostWeighted,
-    Fixed,
-    Threshold,
-    Youden,
-)
+from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
+from synthdetect.ensemble.threshold import Threshold
 from synthdetect.errors import DataError
 
 # A coarse grid, so that ties are common, and any float.
