@@ -108,7 +108,7 @@ class MinRecall(CutoffPolicy):
     --------
     >>> y, p = [0] * 300 + [1] * 300, list(range(600))
     >>> learned = MinRecall(0.9).fit(y, [value / 600 for value in p])
-    >>> learned.false_negative_rate.high < 0.1
+    >>> learned.false_negative_rate.value < 0.1
     True
     """
 

@@ -119,7 +119,7 @@ class IsotonicCalibration:
     Examples
     --------
     >>> IsotonicCalibration().fit([-1.0, -1.0, 1.0, 1.0], [0, 1, 1, 1])([-1.0, 1.0])
-    array([0.5 , 0.8])
+    array([0.5, 0.8])
     """
 
     def fit(self, logit: ArrayLike, y: ArrayLike) -> Isotonic:

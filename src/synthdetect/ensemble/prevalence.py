@@ -167,8 +167,8 @@ def estimate_prevalence(
 
     Examples
     --------
-    >>> estimate_prevalence([0.01] * 90 + [0.99] * 10, training=0.5).value
-    0.09...
+    >>> round(estimate_prevalence([0.01] * 90 + [0.99] * 10, training=0.5).value, 2)
+    0.09
     """
     check_share("estimate_prevalence", "training", training)
     values = check_vector("p", p)
