@@ -23,7 +23,9 @@ from synthdetect.errors import DataError
 
 # Shares of the synthetic images at whose scores `MinPrecision` tries to cut; said beforehand, so
 # that testing all of them costs a known part of the confidence.
-_RECALLS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
+_RECALLS = np.array(
+    [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98]
+)
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ class MinRecall(CutoffPolicy):
 class MinPrecision(CutoffPolicy):
     """Finds the most synthetic images while the share of false alarms among alarms stays bounded.
 
-    Precision does not always rise with the cut-off, so there is no single count to bound. Twelve
-    cut-offs are tried, at fixed shares (2 to 95 %) of the synthetic scores. At each, exact limits
+    Precision does not always rise with the cut-off, so there is no single count to bound. Sixteen
+    cut-offs are tried, at fixed shares (2 to 98 %) of the synthetic scores. At each, exact limits
     of recall and false positive rate bound the precision at the prevalence; the confidence is
     shared by all limits (Bonferroni). Of those that pass, the one with the highest recall is taken,
     at the upper end of its gap. That is careful: the true precision is often well above the bound.

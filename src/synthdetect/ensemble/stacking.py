@@ -370,7 +370,8 @@ def _as_numbers(fitted: Any, fill: tuple[float, ...]) -> Combiner:
     if len(steps) == 3 and (steps[1].include_bias or not steps[1].interaction_only):
         return EstimatorCombiner(fitted, fill)
     scaler, model = steps[0], steps[-1]
-    center = getattr(scaler, "mean_", None)
+    # A scaler keeps its means even where it was told not to take them off.
+    center = scaler.mean_ if getattr(scaler, "with_mean", False) else None
     scale = getattr(scaler, "scale_", None)
     coefficients = tuple(model.coef_[0].tolist())
     return StackedCombiner(
