@@ -27,7 +27,7 @@ def test_parts_survive_the_bundle(tiny_bundle, tmp_path):
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
-        ("combiner", {"kind": "soft_vote", "weights": [0.5, 0.5]}, "2 weights for 1 members"),
+        ("combiner", {"kind": "soft_vote", "weights": [0.5, 0.5]}, "2 columns for 1 members"),
         ("combiner", {"kind": "oracle", "weights": [1.0]}, "combiner: kind is 'oracle'"),
         ("calibrator", {"kind": "temperature"}, "calibrator: temperature is missing"),
         ("threshold", {"kind": "guess"}, "threshold"),

@@ -5,14 +5,14 @@ import pytest
 from scipy.special import expit
 
 from synthdetect.ensemble import choose
-from synthdetect.ensemble.calibrate import Temperature
+from synthdetect.ensemble.calibrate import Beta, Temperature
 from synthdetect.ensemble.choose import AutoCalibration
 from synthdetect.errors import DataError
 
 SHAPES = {
     "temperature": lambda logit: expit(0.5 * logit),
     "platt": lambda logit: expit(logit - 2),
-    "beta": lambda logit: expit(np.where(logit < 0, 3.0, 0.2) * logit),
+    "beta": Beta(3.0, 0.2, 1.0),
     "isotonic": lambda logit: 0.1 + 0.8 * (logit > 1),
 }
 

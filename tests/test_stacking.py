@@ -139,7 +139,7 @@ def test_little_to_learn_gets_a_weak_classifier_and_much_a_strong_one():
     rng = np.random.default_rng(9)
     noise = Stacking().fit(rng.normal(0, 1, (60, 8)), np.arange(60) % 2)
     clear = Stacking().fit(*images(2000, 10))
-    assert np.abs(noise.weights).max() < 0.2
+    assert np.abs(noise.weights).max() < 0.5
     assert np.abs(clear.weights).max() > 1.5
 
 

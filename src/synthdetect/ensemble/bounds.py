@@ -147,4 +147,7 @@ def most_allowed(n: int, rate: float, confidence: float) -> int:
 
 def fewest_needed(rate: float, confidence: float) -> int:
     """Return the smallest n with which no success at all bounds a proportion at `rate`."""
-    return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
+    n = max(1, math.ceil(math.log(1 - confidence) / math.log1p(-rate)) - 1)
+    while most_allowed(n, rate, confidence) < 0:  # rounding decides between neighbours
+        n += 1
+    return n

@@ -209,9 +209,10 @@ class Beta:
         check_number("calibrator", "bias", self.bias)
 
     def __call__(self, logit: ArrayLike) -> Floats:
-        """Return P(synthetic); as `Temperature`, but equal only up to rounding where it is flat.
+        """Return P(synthetic); shapes, guarantees and errors are those of `Temperature`.
 
-        It never falls by more than 1e-15 when the logit rises.
+        But for rounding: two logarithms are added, so where the logit rises `p` may fall by up to
+        1e-13.
         """
         values = np.clip(np.ascontiguousarray(check_vector("logit", logit)), -_HUGE, _HUGE)
         of_real, of_synthetic = _log_shares(values)
@@ -355,7 +356,8 @@ def _smoothed(labels: Labels) -> Floats:
 
 def _log_shares(logit: Floats) -> tuple[Floats, Floats]:
     """Return log(1 - s) and log(s) of s = sigmoid(logit)."""
-    return -np.logaddexp(0.0, logit), -np.logaddexp(0.0, -logit)
+    with np.errstate(invalid="ignore"):  # NaN is an image that could not be read
+        return -np.logaddexp(0.0, logit), -np.logaddexp(0.0, -logit)
 
 
 def _least_log_loss(features: list[Floats], target: Floats) -> tuple[float, ...]:
