@@ -421,7 +421,7 @@ def test_an_interval_at_a_fixed_threshold_covers_the_true_rate_as_often_as_it_sa
 
 
 @pytest.mark.slow
-def test_optimism_corrects_most_of_what_tuning_on_the_same_images_hides():
+def test_optimism_is_about_half_of_what_tuning_on_the_same_images_hides():
     from scipy.stats import norm
 
     apparent, corrected, true = [], [], []
@@ -436,7 +436,7 @@ def test_optimism_corrects_most_of_what_tuning_on_the_same_images_hides():
     hidden = np.mean(true) - np.mean(apparent)
     left = np.mean(true) - np.mean(corrected)
     assert hidden > 0.02
-    assert abs(left) < 0.4 * hidden
+    assert 0.25 * hidden < left < 0.6 * hidden
 
 
 def test_docstring_examples_run():

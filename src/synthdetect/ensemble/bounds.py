@@ -28,7 +28,8 @@ class ExpectedRate:
         Images that it was counted on.
     optimism : float or None
         By how much the rate on new images is expected to be above `value`, because the same images
-        chose the threshold; by the bootstrap. None where nothing was chosen or it was not asked.
+        chose the threshold; by the bootstrap, which sees about half of it. None where nothing was
+        chosen or it was not asked.
 
     References
     ----------
