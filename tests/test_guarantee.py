@@ -2,17 +2,9 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import binom, norm
+from scipy.stats import norm
 
 from synthdetect.ensemble import guarantee
-from synthdetect.ensemble.bounds import (
-    fewest_needed,
-    lower_limit,
-    most_allowed,
-    upper_limit,
-)
 from synthdetect.ensemble.guarantee import MaxFPR, MinPrecision, MinRecall
 from synthdetect.errors import DataError
 
@@ -93,36 +85,6 @@ def test_min_precision_is_beyond_its_bound_in_at_most_5_percent_of_sets(prevalen
     precision = hits / (hits + (1 - share) * false_positive_rate)
     assert (precision < 0.75).mean() <= three_standard_errors(0.05, 500)
     assert recall.mean() > 0.2
-
-
-@settings(deadline=None, max_examples=60)
-@given(n=st.integers(1, 3000), rate=st.floats(0.001, 0.9), confidence=st.floats(0.5, 0.999))
-def test_most_allowed_is_the_last_count_whose_upper_limit_is_within(n, rate, confidence):
-    most = most_allowed(n, rate, confidence)
-    if most >= 0:
-        assert binom.cdf(most, n, rate) <= 1 - confidence + 1e-9
-        assert upper_limit(most, n, confidence) <= rate + 1e-9
-    if most + 1 < n:
-        assert binom.cdf(most + 1, n, rate) > 1 - confidence - 1e-9
-
-
-@settings(deadline=None, max_examples=60)
-@given(rate=st.floats(0.001, 0.5), confidence=st.floats(0.5, 0.999))
-def test_fewest_needed_is_just_enough(rate, confidence):
-    n = fewest_needed(rate, confidence)
-    assert most_allowed(n, rate, confidence) >= 0
-    assert n == 1 or most_allowed(n - 1, rate, confidence) == -1
-
-
-@settings(deadline=None, max_examples=40)
-@given(n=st.integers(1, 500), data=st.data())
-def test_limits_are_those_of_scipy(n, data):
-    from scipy.stats import binomtest
-
-    k = data.draw(st.integers(0, n))
-    exact = binomtest(k, n).proportion_ci(0.9)
-    assert upper_limit(k, n, 0.95) == pytest.approx(exact.high, abs=1e-10)
-    assert lower_limit(k, n, 0.95) == pytest.approx(exact.low, abs=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -334,10 +334,16 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         self : Detector
 
+        Warns
+        -----
+        UserWarning
+            If the images say little of the threshold; `decision_.threshold.notes` keeps why.
+
         Raises
         ------
         DataError
-            If labels do not fit the images, or are of one class.
+            If labels do not fit the images, are of one class, or are too few for what the policy
+            guarantees; the message says how many are needed.
         ImageError, NotFittedError
             As `predict_proba`.
         """
