@@ -7,6 +7,12 @@ import pytest
 
 from synthdetect.bundle.assemble import assemble, environment, take_apart
 from synthdetect.bundle.format import read_bundle, write_bundle
+from synthdetect.detector import Detector
+from synthdetect.ensemble.calibrate import Platt
+from synthdetect.ensemble.combine import TrimmedCombiner
+from synthdetect.ensemble.isotonic import Isotonic
+from synthdetect.ensemble.prevalence import Shifted
+from synthdetect.ensemble.stacking import StackedCombiner
 from synthdetect.errors import BundleError
 
 
@@ -27,7 +33,7 @@ def test_parts_survive_the_bundle(tiny_bundle, tmp_path):
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
-        ("combiner", {"kind": "soft_vote", "weights": [0.5, 0.5]}, "2 weights for 1 members"),
+        ("combiner", {"kind": "soft_vote", "weights": [0.5, 0.5]}, "2 columns for 1 members"),
         ("combiner", {"kind": "oracle", "weights": [1.0]}, "combiner: kind is 'oracle'"),
         ("calibrator", {"kind": "temperature"}, "calibrator: temperature is missing"),
         ("threshold", {"kind": "guess"}, "threshold"),
@@ -46,3 +52,22 @@ def test_environment_names_versions():
     versions = environment(trained=False)
     assert versions["numpy"] == np.__version__
     assert "keras" not in versions
+
+
+@pytest.mark.parametrize(
+    ("combiner", "calibrator"),
+    [
+        (TrimmedCombiner((0.5,), cut=0.5), Shifted(Platt(0.5, 1.0), training=0.5, deployed=0.1)),
+        (StackedCombiner((2.0,), 0.5, (0.1,), (2.0,), (0.3,)), Isotonic((-1.0, 1.0), (0.2, 0.8))),
+    ],
+    ids=["trimmed", "stacked"],
+)
+def test_every_kind_of_decision_survives_the_bundle(tiny_bundle, tmp_path, combiner, calibrator):
+    members, decision = take_apart(read_bundle(tiny_bundle))
+    decision = dataclasses.replace(decision, combiner=combiner, calibrator=calibrator)
+    manifest, files = assemble(members, decision, name="mine", license_name="MIT", facts={})
+    write_bundle(tmp_path / "mine", manifest, files)
+    again = take_apart(read_bundle(tmp_path / "mine"))[1]
+    assert again == decision
+    text = Detector.load(tmp_path / "mine").describe()
+    assert f"combined by {type(combiner).__name__}" in text

@@ -9,7 +9,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
 from synthdetect.ensemble import calibrate
-from synthdetect.ensemble.calibrate import Temperature, TemperatureScaling
+from synthdetect.ensemble.calibrate import (
+    Beta,
+    BetaCalibration,
+    Platt,
+    PlattScaling,
+    Temperature,
+    TemperatureScaling,
+)
 from synthdetect.errors import DataError
 
 any_logit = st.floats(allow_nan=False)
@@ -163,6 +170,115 @@ def test_calibrator_survives_json(temperature):
 def test_calibrator_description_is_refused_by_field(description, message):
     with pytest.raises(ValueError, match=message):
         Temperature.from_dict(description)
+
+
+lines = st.builds(Platt, slope=st.just(0.0) | st.floats(1e-3, 50), bias=st.floats(-40, 40))
+betas = st.builds(Beta, a=st.floats(0, 50), b=st.floats(0, 50), bias=st.floats(-40, 40))
+
+
+@settings(deadline=None, max_examples=80)
+@given(logit=arrays(np.float64, st.integers(1, 40), elements=any_logit), calibrator=lines | betas)
+def test_lines_and_betas_are_inside_and_never_fall_and_are_bit_equal_in_any_batch(
+    logit, calibrator
+):
+    p = calibrator(logit)
+    assert ((p > 0) & (p < 1)).all()
+    assert (np.diff(calibrator(np.sort(logit))) >= -1e-13).all()
+    assert p.tobytes() == np.concatenate([calibrator([x]) for x in logit]).tobytes()
+    assert calibrator(np.repeat(logit, 2)[::2]).tobytes() == p.tobytes()
+    assert type(calibrator).from_dict(json.loads(json.dumps(calibrator.to_dict()))) == calibrator
+
+
+@settings(deadline=None, max_examples=60)
+@given(start=st.floats(-40, 40), calibrator=lines)
+def test_a_line_never_falls_between_neighbouring_floats(start, calibrator):
+    steps = start + np.arange(200) * np.spacing(abs(start))
+    assert (np.diff(calibrator(steps)) >= 0).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(start=st.floats(-40, 40), calibrator=betas)
+def test_a_beta_never_falls_by_more_than_rounding_between_neighbouring_floats(start, calibrator):
+    steps = start + np.arange(200) * np.spacing(abs(start))
+    assert (np.diff(calibrator(steps)) >= -1e-13).all()
+
+
+def test_nan_stays_nan_in_lines_and_betas():
+    for calibrator in (Platt(1.0, 0.0), Beta(1.0, 1.0, 0.0)):
+        np.testing.assert_array_equal(calibrator([np.nan, 0.0]), [np.nan, 0.5])
+
+
+def test_a_beta_of_equal_slopes_is_a_line():
+    logit = np.linspace(-20, 20, 101)
+    np.testing.assert_allclose(Beta(0.7, 0.7, 1.0)(logit), Platt(0.7, 1.0)(logit), rtol=1e-12)
+
+
+def test_platt_scaling_is_what_scikit_learn_learns():
+    from sklearn.calibration import _SigmoidCalibration
+
+    logit, y = calibrated_data(2000, 3.0, 4)
+    theirs = _SigmoidCalibration().fit(logit, y)
+    learned = PlattScaling().fit(logit, y)
+    assert learned.slope == pytest.approx(-theirs.a_, rel=1e-3)
+    assert learned.bias == pytest.approx(-theirs.b_, abs=1e-3)
+
+
+@pytest.mark.parametrize(("slope", "bias"), [(0.2, -2.0), (1.0, 3.0), (5.0, 0.5)])
+def test_platt_scaling_recovers_a_line(slope, bias):
+    rng = np.random.default_rng(5)
+    z = rng.normal(0, 2, 40_000)
+    learned = PlattScaling().fit((z - bias) / slope, (rng.random(len(z)) < expit(z)).astype(int))
+    assert learned.slope == pytest.approx(slope, rel=0.05)
+    assert learned.bias == pytest.approx(bias, abs=0.1)
+
+
+@pytest.mark.parametrize("true", [Beta(2.0, 0.5, 1.0), Beta(0.3, 1.5, -0.5)])
+def test_beta_calibration_recovers_what_bends(true):
+    rng = np.random.default_rng(6)
+    logit = rng.normal(0, 2, 40_000)
+    y = (rng.random(len(logit)) < true(logit)).astype(int)
+    learned = BetaCalibration().fit(logit, y)
+    np.testing.assert_allclose(learned(logit), true(logit), atol=0.03)
+
+
+@pytest.mark.parametrize("learner", [PlattScaling(), BetaCalibration()])
+def test_logits_that_are_worse_than_chance_give_a_flat_map_at_the_share(learner):
+    logit, y = calibrated_data(2000, 1.0, 7)
+    p = learner.fit(-logit, y)([-3.0, 0.0, 3.0])
+    np.testing.assert_allclose(p, y.mean(), atol=2e-3)
+
+
+@pytest.mark.parametrize("learner", [PlattScaling(), BetaCalibration()])
+@pytest.mark.parametrize(
+    ("logit", "y"),
+    [
+        ([-2.0, -2.0, 2.0, 2.0], [0, 0, 1, 1]),
+        ([0.0, 0.0], [0, 1]),
+        ([-1e6, 1e6, 1e6], [0, 1, 0]),
+        ([-1e-6, 1e-6, 1e-6], [0, 1, 1]),
+    ],
+    ids=["separable", "zero", "huge", "tiny"],
+)
+def test_odd_logits_still_give_a_map_inside_the_bounds(learner, logit, y):
+    p = learner.fit(logit, y)(logit)
+    assert ((p > 0) & (p < 1)).all()
+    assert p[0] <= p[1]
+
+
+@pytest.mark.parametrize(
+    ("read", "description", "message"),
+    [
+        (Platt, {"kind": "platt", "slope": -1.0, "bias": 0.0}, "slope is -1.0"),
+        (Platt, {"kind": "platt", "slope": 1e200, "bias": 0.0}, "slope is 1e"),
+        (Platt, {"kind": "platt", "slope": 1.0}, "bias is missing"),
+        (Platt, {"kind": "beta", "slope": 1.0, "bias": 0.0}, "kind is 'beta'"),
+        (Beta, {"kind": "beta", "a": 1.0, "b": -0.5, "bias": 0.0}, "b is -0.5"),
+        (Beta, {"kind": "beta", "a": 1.0, "b": 1.0, "bias": "x"}, "bias is 'x'"),
+    ],
+)
+def test_lines_and_betas_are_refused_by_field(read, description, message):
+    with pytest.raises(ValueError, match=message):
+        read.from_dict(description)
 
 
 def test_docstring_examples_run():

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -20,10 +21,11 @@ from typer.testing import CliRunner, Result
 
 import synthdetect
 from conftest import native, write_manifest
-from synthdetect.bundle.format import read_bundle
+from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.cli import app
 from synthdetect.cli.output import Row, write_csv, write_jsonl
 from synthdetect.detector import Detector
+from synthdetect.ensemble.threshold import BandThreshold
 
 posix = pytest.mark.skipif(os.name != "posix", reason="names and signals of POSIX")
 
@@ -175,6 +177,16 @@ class TestPredict:
         rows = records(run("predict", image_folder, *options).stdout)
         assert {row["decision"] for row in rows} == {decision, "unreadable"}
         assert {float(row["threshold"]) for row in rows} == {float(threshold)}
+
+    @pytest.mark.parametrize("form", ["csv", "table"])
+    def test_a_band_leaves_images_uncertain(self, tiny_bundle, image_folder, tmp_path, form):
+        bundle = read_bundle(tiny_bundle)
+        band = BandThreshold(0.0, 1.0, "by hand").to_dict()
+        manifest = dataclasses.replace(bundle.manifest, threshold=band)
+        write_bundle(tmp_path / "band", manifest, bundle.files)
+        result = run("predict", image_folder, "--bundle", tmp_path / "band", "-f", form)
+        assert result.stdout.count("uncertain") == 3
+        assert "synthetic" not in result.stdout.replace("p_synthetic", "")
 
     @pytest.mark.parametrize("options", [("--workers", "1"), ("--precision", "f32")])
     def test_how_it_is_computed_changes_no_bit(self, tiny_bundle, image_folder, options):

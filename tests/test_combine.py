@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from synthdetect.ensemble import combine
-from synthdetect.ensemble.combine import LinearCombiner, SoftVote
+from synthdetect.ensemble.combine import (
+    Best,
+    LinearCombiner,
+    Median,
+    SoftVote,
+    TrimmedCombiner,
+    TrimmedMean,
+)
 from synthdetect.errors import DataError
 
 logit = st.floats(-60, 60, allow_nan=False)
@@ -48,9 +55,117 @@ def test_combined_logit_is_the_weighted_sum():
     np.testing.assert_allclose(LinearCombiner((0.3, 0.7))(rows), rows @ [0.3, 0.7], rtol=1e-15)
 
 
-def test_a_row_with_nan_gives_nan_even_at_weight_zero():
-    combined = LinearCombiner((1.0, 0.0))([[1.0, np.nan], [2.0, 3.0]])
-    np.testing.assert_array_equal(combined, [np.nan, 2.0])
+def test_the_vote_renormalises_over_the_members_that_looked():
+    combiner = LinearCombiner((0.2, 0.3, 0.5))
+    combined = combiner([[1.0, np.nan, 3.0], [np.nan, np.nan, 3.0], [1.0, 2.0, 3.0]])
+    np.testing.assert_allclose(combined, [(0.2 + 1.5) / 0.7, 3.0, 2.3], rtol=1e-15)
+
+
+def test_a_row_that_no_member_with_a_weight_looked_at_gives_nan():
+    combined = LinearCombiner((1.0, 0.0))([[np.nan, 1.0], [np.nan, np.nan], [2.0, np.nan]])
+    np.testing.assert_array_equal(combined, [np.nan, np.nan, 2.0])
+
+
+some_missing = arrays(
+    np.float64, st.tuples(st.integers(1, 20), st.just(4)), elements=logit | st.just(np.nan)
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=some_missing,
+    combiner=st.sampled_from(
+        [
+            LinearCombiner((0.2, 0.7, 0.0, 0.1)),
+            TrimmedCombiner((1.0, 0.5, 2.0, 1.0), cut=0.5),
+            TrimmedCombiner((1.0, 0.5, 2.0, 1.0), cut=0.25),
+        ]
+    ),
+)
+def test_combined_logit_is_bit_equal_whatever_the_batch_with_members_missing(rows, combiner):
+    whole = combiner(rows)
+    alone = np.concatenate([combiner(rows[i : i + 1]) for i in range(len(rows))])
+    assert whole.tobytes() == alone.tobytes()
+    assert combiner(rows[::-1])[::-1].tobytes() == whole.tobytes()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=arrays(
+        np.float64, st.tuples(st.integers(1, 9), st.integers(1, 7)), elements=st.floats(-9, 9)
+    ),
+    share=st.sampled_from([0.0, 0.1, 0.25, 0.4]),
+)
+def test_trimmed_means_are_those_of_scipy_and_the_median_that_of_numpy(rows, share):
+    from scipy.stats import trim_mean
+
+    ones = (1.0,) * rows.shape[1]
+    trimmed, median = (TrimmedCombiner(ones, cut)(rows) for cut in (share, 0.5))
+    np.testing.assert_allclose(trimmed, trim_mean(rows, share, axis=1), atol=1e-12)
+    np.testing.assert_allclose(median, np.median(rows, axis=1), atol=1e-12)
+
+
+def test_the_median_is_of_the_members_that_looked():
+    combiner = TrimmedCombiner((1.0,) * 3, cut=0.5)
+    combined = combiner([[1.0, np.nan, 5.0], [np.nan, 2.0, np.nan], [np.nan] * 3])
+    np.testing.assert_array_equal(combined, [3.0, 2.0, np.nan])
+
+
+@pytest.mark.parametrize("learner", [Median(), TrimmedMean(0.25)])
+def test_one_broken_member_hardly_moves_a_robust_combiner(learner):
+    logits, y = member_logits(400, 0, [1.0, 1.0, 1.0, 1.0])
+    combiner = learner.fit(logits, y)
+    broken = logits.copy()
+    broken[:, 1] = 1e6
+    agree = (combiner(broken) > 0) == (combiner(logits) > 0)
+    vote = SoftVote().fit(logits, y)
+    assert agree.mean() > 0.85
+    assert ((vote(broken) > 0) == (vote(logits) > 0)).mean() < 0.6
+
+
+def test_robust_combiners_bring_members_to_one_scale():
+    logits, y = member_logits(4000, 1, [1.0, 1.0, 1.0])
+    scaled = logits * [1.0, 10.0, 0.1]
+    one, other = Median().fit(logits, y), Median().fit(scaled, y)
+    np.testing.assert_allclose(one(logits), other(scaled), rtol=1e-6)
+
+
+def test_best_takes_the_member_that_sees_most_whatever_its_scale():
+    logits, y = member_logits(1000, 2, [0.3, 1.0, 0.5])
+    assert Best().fit(logits * [30.0, 0.1, 1.0], y).weights == (0.0, 1.0, 0.0)
+    assert Best().fit(logits[:, [1, 1]], y).weights == (1.0, 0.0)
+
+
+def test_shrinkage_moves_learned_weights_to_equal_ones():
+    logits, y = member_logits(500, 3, [0.2, 1.0])
+    learned = np.array(SoftVote().fit(logits, y).weights)
+    half = np.array(SoftVote(shrinkage=0.5).fit(logits, y).weights)
+    np.testing.assert_allclose(half, (learned + 0.5) / 2, rtol=1e-12)
+    assert SoftVote(shrinkage=1.0).fit(logits, y).weights == (0.5, 0.5)
+
+
+def test_given_weights_are_scaled_to_the_sum_1():
+    logits, y = member_logits(50, 4, [1.0, 1.0])
+    assert SoftVote(weights=(1, 3)).fit(logits, y).weights == (0.25, 0.75)
+    with pytest.raises(DataError, match="3 weights for 2 members"):
+        SoftVote(weights=(1, 1, 1)).fit(logits, y)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SoftVote(weights=(1.0, -1.0)), "use numbers of at least 0"),
+        (lambda: SoftVote(weights=(0.0, 0.0)), "give one above 0"),
+        (lambda: SoftVote(shrinkage=1.5), "shrinkage is 1.5"),
+        (lambda: TrimmedMean(0.6), "cut is 0.6"),
+        (lambda: TrimmedCombiner((1.0,), 0.6), "cut is 0.6"),
+        (lambda: TrimmedCombiner((), 0.5), "scales is empty"),
+        (lambda: TrimmedCombiner((float("inf"),), 0.5), r"scales\[0\] is inf"),
+    ],
+)
+def test_impossible_options_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_no_rows_give_no_logits():

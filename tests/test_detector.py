@@ -13,8 +13,17 @@ from PIL import Image
 from sklearn.base import clone
 
 from conftest import labelled_arrays
-from synthdetect import Augmentation, CostWeighted, Detector, Fixed, Limits, SpectralMember
+from synthdetect import (
+    Augmentation,
+    CostWeighted,
+    Detector,
+    Fixed,
+    Limits,
+    MaxFPR,
+    SpectralMember,
+)
 from synthdetect.bundle.hub import bundled_names
+from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.errors import BundleError, DataError, ImageError, NotFittedError
 from synthdetect.images.views import Crops
 
@@ -176,6 +185,34 @@ def test_calibrate_leaves_bad_images_out_and_tells(tiny_bundle, images):
     detector.calibrate([*images, b""], y, on_error="nan")
     assert list(detector.errors_) == [12]
     assert detector.decision_.threshold.n == 12
+
+
+class FixedBand:
+    """A policy of a user's own, without a fixed threshold of ours."""
+
+    def fit(self, y, p):
+        low, high = np.sort(p)[[3, 9]]
+        return BandThreshold(float(low), float(high), "a band of my own")
+
+
+def test_a_band_leaves_images_uncertain_and_is_saved_with_the_detector(
+    tiny_bundle, images, tmp_path
+):
+    detector = Detector.load(tiny_bundle).calibrate(images, [0, 1] * 6, policy=FixedBand())
+    again = Detector.load(detector.save(tmp_path / "mine"))
+    p = again.predict_proba(images)[:, 1]
+    low, high = np.sort(p)[[3, 9]]
+    expected = np.where(p >= high, "synthetic", np.where(p < low, "real", "uncertain"))
+    labels = again.predict([*images, b""], on_error="nan")
+    assert labels.tolist() == [*expected, "unreadable"]
+    assert again.threshold_ == high
+    assert "uncertain between, by a band of my own" in again.describe()
+
+
+def test_calibrate_says_how_many_images_a_bound_needs(tiny_bundle, images):
+    detector = Detector.load(tiny_bundle)
+    with pytest.raises(DataError, match="at least 299 real images; you gave 6"):
+        detector.calibrate(images, [0] * 6 + [1] * 6, policy=MaxFPR(0.01))
 
 
 @pytest.mark.parametrize(

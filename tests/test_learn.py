@@ -7,15 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthdetect.ensemble import learn
-from synthdetect.ensemble.calibrate import Temperature, TemperatureScaling
-from synthdetect.ensemble.combine import LinearCombiner, SoftVote
+from synthdetect.ensemble.calibrate import (
+    BetaCalibration,
+    PlattScaling,
+    Temperature,
+    TemperatureScaling,
+)
+from synthdetect.ensemble.choose import AutoCalibration
+from synthdetect.ensemble.combine import Best, LinearCombiner, Median, SoftVote, TrimmedMean
 from synthdetect.ensemble.learn import (
     Decision,
     deal_folds,
     learn_decision,
     out_of_fold_probability,
 )
-from synthdetect.ensemble.threshold import CostWeighted, Fixed, Threshold, Youden
+from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
+from synthdetect.ensemble.threshold import BandThreshold, Threshold
 from synthdetect.errors import DataError
 
 STRENGTHS = np.array([1.2, 0.6, 0.0])
@@ -183,7 +190,8 @@ def test_two_folds_are_refused():
 
 def test_an_unread_image_is_refused_when_learning_and_stays_nan_when_applying(learned):
     logits, y = images(50)
-    logits[7, 1] = np.nan
+    logits[7] = np.nan
+    logits[8, 1] = np.nan  # one member did not look; the others decide
     with pytest.raises(DataError, match="logits of row 7 is NaN"):
         learn_decision(logits, y, seed=0)
     assert np.flatnonzero(np.isnan(learned.probability(logits))).tolist() == [7]
@@ -194,6 +202,21 @@ def test_probability_is_bit_equal_whatever_the_batch(learned):
     logits, _ = images(257)
     alone = np.concatenate([learned.probability(logits[i : i + 1]) for i in range(257)])
     assert learned.probability(logits).tobytes() == alone.tobytes()
+
+
+def test_a_band_leaves_images_between_its_ends_without_a_decision():
+    band = BandThreshold(0.4, 0.6, "by hand")
+    decision = Decision(LinearCombiner((1.0,)), Temperature(1.0), band)
+    np.testing.assert_array_equal(decision.decision([[-1.0], [0.0], [1.0]]), [0.0, np.nan, 1.0])
+
+
+@pytest.mark.parametrize("calibrator", [PlattScaling(), BetaCalibration(), AutoCalibration()])
+@pytest.mark.parametrize("combiner", [Best(), Median(), TrimmedMean(), SoftVote(shrinkage=0.2)])
+def test_every_combiner_goes_with_every_calibrator(combiner, calibrator):
+    logits, y = images(120)
+    learned = learn_decision(logits, y, combiner=combiner, calibrator=calibrator, seed=0)
+    assert (learned.decision(logits) == y).mean() > 0.8
+    assert Decision.from_dict(json.loads(json.dumps(learned.to_dict()))) == learned
 
 
 def test_decision_is_at_the_threshold():

@@ -1,249 +1,61 @@
 import doctest
 import json
-from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from synthdetect.ensemble import threshold
-from synthdetect.ensemble.threshold import (
-    CostWeighted,
-    Fixed,
-    Threshold,
-    Youden,
+from synthdetect.ensemble.bounds import counted_rate
+from synthdetect.ensemble.threshold import BandThreshold, Threshold, threshold_from_dict
+
+CUTOFF = Threshold(
+    0.5,
+    "by hand",
+    n_real=40,
+    n_synthetic=60,
+    interval=(0.4, 0.6),
+    false_positive_rate=counted_rate(2, 40, optimism=0.01),
+    false_negative_rate=counted_rate(3, 60),
+    precision=counted_rate(57, 59),
+    notes=("mind the gap",),
 )
-from synthdetect.errors import DataError
-
-# A coarse grid, so that ties are common, and any float.
-scores = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1))
-rows = st.lists(st.tuples(st.integers(0, 1), scores), min_size=2, max_size=25)
-costs = st.floats(0.01, 100)
-prevalences = st.one_of(st.none(), st.floats(0.01, 0.99))
-
-
-def columns(drawn):
-    y, p = (np.array(column) for column in zip(*drawn, strict=True))
-    assume(0 < y.sum() < len(y))
-    return y, p.astype(float)
-
-
-def rates(y, p, value):
-    called = p >= value
-    return called[y == 0].mean(), 1 - called[y == 1].mean()
-
-
-def cost_of(policy, y, p, value):
-    prevalence = y.mean() if policy.prevalence is None else policy.prevalence
-    false_positive_rate, false_negative_rate = rates(y, p, value)
-    return (
-        policy.false_positive * (1 - prevalence) * false_positive_rate
-        + policy.false_negative * prevalence * false_negative_rate
-    )
-
-
-def every_cut(p):
-    """One value for each decision that a threshold of 0 to 1 can make."""
-    return [*np.unique(p), 0.0, 1.0]
-
-
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows)
-def test_youden_equals_brute_force_over_all_cuts(drawn):
-    y, p = columns(drawn)
-    learned = 1 - sum(rates(y, p, Youden().fit(y, p).value))
-    assert learned == pytest.approx(max(1 - sum(rates(y, p, c)) for c in every_cut(p)), abs=1e-12)
-
-
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows, false_positive=costs, false_negative=costs, prevalence=prevalences)
-def test_cost_weighted_equals_brute_force_over_all_cuts(
-    drawn, false_positive, false_negative, prevalence
-):
-    y, p = columns(drawn)
-    policy = CostWeighted(false_positive, false_negative, prevalence)
-    learned = cost_of(policy, y, p, policy.fit(y, p).value)
-    best = min(cost_of(policy, y, p, cut) for cut in every_cut(p))
-    assert learned == pytest.approx(best, rel=1e-11)
-
-
-def test_youden_equals_scikit_learn_on_many_images():
-    from sklearn.metrics import roc_curve
-
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 2, 5000)
-    p = 1 / (1 + np.exp(-rng.normal(2 * y - 1, 1.5)))
-    false_positive_rate, recall, _ = roc_curve(y, p)
-    learned = 1 - sum(rates(y, p, Youden().fit(y, p).value))
-    assert learned == pytest.approx((recall - false_positive_rate).max(), abs=1e-12)
-
-
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows, cheap=costs, factor=st.floats(1, 1000), prevalence=prevalences)
-def test_cost_weighted_moves_right_when_false_positives_cost_more(drawn, cheap, factor, prevalence):
-    y, p = columns(drawn)
-    left = CostWeighted(false_positive=cheap, prevalence=prevalence).fit(y, p)
-    right = CostWeighted(false_positive=cheap * factor, prevalence=prevalence).fit(y, p)
-    assert left(p).sum() >= right(p).sum()
-
-
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows, prevalence=st.floats(0.01, 0.5), factor=st.floats(1, 2))
-def test_cost_weighted_moves_left_when_synthetic_images_are_commoner(drawn, prevalence, factor):
-    y, p = columns(drawn)
-    rare = CostWeighted(prevalence=prevalence).fit(y, p)
-    common = CostWeighted(prevalence=min(0.99, prevalence * factor)).fit(y, p)
-    assert rare(p).sum() <= common(p).sum()
-
-
-policies = st.one_of(
-    st.just(Youden()), st.builds(CostWeighted, costs, costs, prevalences), st.just(Fixed(0.3))
+BAND = BandThreshold(
+    0.25,
+    0.75,
+    "by hand",
+    low_interval=(0.2, 0.3),
+    high_interval=(0.7, 0.8),
+    uncertain_real=counted_rate(1, 10),
 )
-
-
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows, policy=policies, order=st.randoms())
-def test_threshold_does_not_depend_on_the_order_of_the_images(drawn, policy, order):
-    y, p = columns(drawn)
-    place = list(range(len(y)))
-    order.shuffle(place)
-    assert policy.fit(y[place], p[place]) == policy.fit(y, p)
-
-
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows, policy=policies, times=st.integers(2, 7))
-def test_threshold_does_not_change_when_the_data_is_repeated(drawn, policy, times):
-    y, p = columns(drawn)
-    repeated = policy.fit(np.tile(y, times), np.tile(p, times))
-    assert repeated.value == policy.fit(y, p).value
-    assert repeated.n == times * len(y)
-
-
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows, policy=policies)
-def test_threshold_is_finite_and_within_0_and_1(drawn, policy):
-    y, p = columns(drawn)
-    assert 0 <= policy.fit(y, p).value <= 1
-
-
-def test_cut_is_the_middle_of_the_gap_in_logits():
-    low, high = 0.2, 0.99
-    value = Youden().fit([0, 0, 1, 1], [0.1, low, high, 0.999]).value
-    middle = (np.log(low / (1 - low)) + np.log(high / (1 - high))) / 2
-    assert np.log(value / (1 - value)) == pytest.approx(middle, rel=1e-12)
-
-
-def test_of_equally_good_gaps_the_widest_is_taken():
-    y, p = [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.9]
-    assert 0.3 < Youden().fit(y, p).value < 0.9
-    y, p = [0, 1, 0, 1], [0.1, 0.8, 0.85, 0.9]
-    assert 0.1 < Youden().fit(y, p).value < 0.8
-
-
-def test_of_equally_wide_gaps_the_lowest_is_taken():
-    y, p = [0, 1, 0, 1], [0.125, 0.5, 0.5, 0.875]
-    assert 0.125 < Youden().fit(y, p).value < 0.5
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_ties_are_judged_as_in_exact_arithmetic(seed):
-    rng = np.random.default_rng(seed)
-    y = rng.permutation(np.repeat([0, 1], rng.integers(3, 15, 2)))
-    logit = np.cumsum(rng.uniform(0.1, 1, len(y)))
-    logit -= logit.mean()
-    n_real, n_synthetic = int(np.sum(y == 0)), int(np.sum(y == 1))
-    index = {
-        k: Fraction(int(np.sum(y[k:])), n_synthetic) - Fraction(int(np.sum(1 - y[k:])), n_real)
-        for k in range(1, len(y))
-    }
-    best = [k for k in index if index[k] == max(index.values())]
-    widest = max(best, key=lambda k: logit[k] - logit[k - 1])
-    value = Youden().fit(y, 1 / (1 + np.exp(-logit))).value
-    if max(index.values()) >= 0:
-        assert np.log(value / (1 - value)) == pytest.approx(logit[widest - 1 : widest + 1].mean())
-    else:
-        assert value in (0.0, 1.0)
-
-
-def test_where_the_highest_probability_is_1_no_threshold_calls_none_synthetic():
-    y, p = [1, 0], [0.5, 1.0]
-    assert CostWeighted(false_positive=100).fit(y, p).value == 0.0
-
-
-def test_neighbouring_floats_are_still_told_apart():
-    low = 0.3
-    high = np.nextafter(low, 1)
-    assert Youden().fit([0, 1], [low, high])([low, high]).tolist() == [False, True]
-
-
-def test_probabilities_of_exactly_0_and_1_are_told_apart():
-    assert Youden().fit([0, 1], [0.0, 1.0])([0.0, 1.0]).tolist() == [False, True]
-
-
-def test_reversed_scores_end_in_all_or_none_and_not_in_a_sentinel():
-    y, p = [1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9]
-    assert Youden().fit(y, p).value == 0.0
-    assert CostWeighted(false_positive=100).fit(y, p).value == 1.0
-
-
-def test_threshold_says_what_it_was_learned_on():
-    learned = CostWeighted(false_positive=10).fit([0, 0, 1], [0.1, 0.2, 0.9])
-    assert (learned.n_real, learned.n_synthetic, learned.n) == (2, 1, 3)
-    assert "false_positive=10" in learned.policy
-
-
-def test_fixed_keeps_its_value_and_counts_the_data():
-    learned = Fixed(0.9).fit([0, 1, 1], [0.1, 0.2, 0.3])
-    assert (learned.value, learned.n_real, learned.n_synthetic) == (0.9, 1, 2)
 
 
 def test_threshold_includes_its_value_and_nan_is_not_synthetic():
     assert Threshold(0.5, "by hand")([0.5, 0.4, np.nan]).tolist() == [True, False, False]
 
 
-@pytest.mark.parametrize("policy", [Youden(), CostWeighted(), Fixed(0.5)])
-@pytest.mark.parametrize(
-    ("y", "p", "message"),
-    [
-        ([1, 1], [0.1, 0.2], "one class only: all 2 labels are synthetic"),
-        ([0, 0], [0.1, 0.2], "one class only: all 2 labels are real"),
-        ([0, 1], [0.1, np.nan], "p of row 1 is NaN"),
-        ([0, 1], [0.1, 1.5], "p of row 1 is 1.5; use probabilities"),
-        ([0, 1, 1], [0.1, 0.5], "y has shape"),
-        ([0, 3], [0.1, 0.5], "y of row 1 is 3"),
-    ],
-)
-def test_policies_refuse_by_name(policy, y, p, message):
-    with pytest.raises(DataError, match=message):
-        policy.fit(y, p)
+def test_a_cutoff_decides_between_two_and_a_band_between_three():
+    p = [0.1, 0.25, 0.5, 0.75, np.nan]
+    decided = ["real", "real", "synthetic", "synthetic", "uncertain"]
+    assert CUTOFF.decide(p).tolist() == decided
+    decided = ["real", "uncertain", "uncertain", "synthetic", "uncertain"]
+    assert BAND.decide(p).tolist() == decided
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"false_positive": -1.0}, "false_positive is -1.0"),
-        ({"false_negative": float("inf")}, "false_negative is inf"),
-        ({"false_positive": 0, "false_negative": 0}, "both costs are 0"),
-        ({"prevalence": 0.0}, "prevalence is 0.0"),
-        ({"prevalence": 1.0}, "prevalence is 1.0"),
-    ],
-)
-def test_cost_weighted_refuses_impossible_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        CostWeighted(**options)
+def test_a_call_is_true_exactly_where_the_decision_is_synthetic():
+    p = np.linspace(0, 1, 101)
+    for kind in (CUTOFF, BAND):
+        assert (kind(p) == (kind.decide(p) == "synthetic")).all()
+        assert (kind(p) == (p >= kind.value)).all()
 
 
-def test_fixed_refuses_a_value_outside_0_and_1():
-    with pytest.raises(ValueError, match=r"value is 1\.1"):
-        Fixed(1.1)
+@pytest.mark.parametrize("kind", [CUTOFF, BAND, Threshold(0.5, "by hand")])
+def test_thresholds_survive_json(kind):
+    assert threshold_from_dict(json.loads(json.dumps(kind.to_dict()))) == kind
 
 
-@settings(deadline=None, max_examples=60)
-@given(drawn=rows, policy=policies)
-def test_threshold_survives_json(drawn, policy):
-    learned = policy.fit(*columns(drawn))
-    assert Threshold.from_dict(json.loads(json.dumps(learned.to_dict()))) == learned
+def test_a_description_of_the_first_version_is_read_and_written_as_it_was():
+    old = {"kind": "cutoff", "value": 0.7, "policy": "Youden()", "n_real": 3, "n_synthetic": 4}
+    assert threshold_from_dict(old).to_dict() == old
 
 
 @pytest.mark.parametrize(
@@ -268,6 +80,29 @@ def test_threshold_description_is_refused_by_field(changed, message):
     } | changed
     with pytest.raises(ValueError, match=message):
         Threshold.from_dict(description)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"kind": "guess"}, "kind is 'guess'; use one of"),
+        ({"low": 0.9}, "low 0.9 is above high 0.75"),
+        ({"low": "x"}, "low is 'x'"),
+        ({"value": 0.5}, "value is not known"),
+        ({"low_interval": [0.1]}, "low_interval is .* two numbers"),
+        ({"low_interval": [0.3, 0.1]}, "use 0 <= low <= high <= 1"),
+        ({"notes": "text"}, "notes is not a list"),
+        ({"notes": [""]}, r"notes\[0\] is ''"),
+        ({"uncertain_real": {"value": 0.5}}, "uncertain_real: rate: low is missing"),
+        (
+            {"uncertain_real": {"value": 0.5, "low": 0.6, "high": 0.7, "n": 1}},
+            "uncertain_real: rate: value 0.5 with interval 0.6",
+        ),
+    ],
+)
+def test_band_description_is_refused_by_field(changed, message):
+    with pytest.raises(ValueError, match=message):
+        threshold_from_dict(BAND.to_dict() | changed)
 
 
 def test_docstring_examples_run():

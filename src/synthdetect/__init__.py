@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthdetect.detector import Detector
-    from synthdetect.ensemble.threshold import CostWeighted, Fixed, Youden
+    from synthdetect.ensemble.band import Band, ConformalBand
+    from synthdetect.ensemble.calibrate import BetaCalibration, PlattScaling, TemperatureScaling
+    from synthdetect.ensemble.choose import AutoCalibration
+    from synthdetect.ensemble.combine import Best, Median, SoftVote, TrimmedMean
+    from synthdetect.ensemble.guarantee import MaxFPR, MinPrecision, MinRecall
+    from synthdetect.ensemble.isotonic import IsotonicCalibration
+    from synthdetect.ensemble.policies import CostWeighted, EqualError, FBeta, Fixed, Youden
+    from synthdetect.ensemble.prevalence import estimate_prevalence, shift_prevalence
+    from synthdetect.ensemble.stacking import Stacking
     from synthdetect.errors import (
         BundleError,
         DataError,
@@ -29,28 +37,55 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "Augmentation",
+    "AutoCalibration",
+    "Band",
+    "Best",
+    "BetaCalibration",
     "BundleError",
+    "ConformalBand",
     "CostWeighted",
     "DataError",
     "Detector",
+    "EqualError",
+    "FBeta",
     "Fixed",
     "ImageError",
+    "IsotonicCalibration",
     "Limits",
+    "MaxFPR",
+    "Median",
+    "MinPrecision",
+    "MinRecall",
     "MissingExtraError",
     "MobileNetV2",
     "NotFittedError",
+    "PlattScaling",
     "RecipeError",
+    "SoftVote",
     "SpectralMember",
+    "Stacking",
     "SynthdetectError",
+    "TemperatureScaling",
     "TrainingError",
+    "TrimmedMean",
     "Youden",
     "__version__",
+    "estimate_prevalence",
+    "shift_prevalence",
 ]
 
 # The same table as the imports above, for the interpreter; a test compares the two.
 _HOMES = {
     "synthdetect.detector": ("Detector",),
-    "synthdetect.ensemble.threshold": ("CostWeighted", "Fixed", "Youden"),
+    "synthdetect.ensemble.band": ("Band", "ConformalBand"),
+    "synthdetect.ensemble.calibrate": ("BetaCalibration", "PlattScaling", "TemperatureScaling"),
+    "synthdetect.ensemble.choose": ("AutoCalibration",),
+    "synthdetect.ensemble.combine": ("Best", "Median", "SoftVote", "TrimmedMean"),
+    "synthdetect.ensemble.guarantee": ("MaxFPR", "MinPrecision", "MinRecall"),
+    "synthdetect.ensemble.isotonic": ("IsotonicCalibration",),
+    "synthdetect.ensemble.policies": ("CostWeighted", "EqualError", "FBeta", "Fixed", "Youden"),
+    "synthdetect.ensemble.prevalence": ("estimate_prevalence", "shift_prevalence"),
+    "synthdetect.ensemble.stacking": ("Stacking",),
     "synthdetect.errors": (
         "BundleError",
         "DataError",

@@ -16,8 +16,10 @@ from synthdetect.bundle.assemble import assemble, environment, take_apart
 from synthdetect.bundle.format import Bundle, write_bundle
 from synthdetect.bundle.hub import open_bundle
 from synthdetect.data.dataset import CLASSES, from_arrays, labels_to_y
+from synthdetect.ensemble.combine import LinearCombiner
 from synthdetect.ensemble.learn import Decision
-from synthdetect.ensemble.threshold import Policy, Youden
+from synthdetect.ensemble.policies import Youden
+from synthdetect.ensemble.threshold import BandThreshold, Policy
 from synthdetect.errors import ImageError, NotFittedError
 from synthdetect.evaluation.report import as_lines
 from synthdetect.images.decode import Limits
@@ -247,7 +249,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         labels : ndarray of shape (n,), str
-            `real` or `synthetic`; `unreadable` where `on_error="nan"` kept a bad image.
+            `real` or `synthetic`, `uncertain` where the threshold is a band; `unreadable` where
+            `on_error="nan"` kept a bad image.
 
         Raises
         ------
@@ -255,8 +258,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             As `predict_proba`.
         """
         p = self._probabilities(images, on_error)
-        labels = np.where(self._fitted().threshold(p), *reversed(CLASSES))
-        return np.where(np.isnan(p), UNREADABLE, labels)
+        return np.where(np.isnan(p), UNREADABLE, self._fitted().threshold.decide(p))
 
     def member_logits(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
         """Return what each member says, before the combiner.
@@ -332,10 +334,16 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         self : Detector
 
+        Warns
+        -----
+        UserWarning
+            If the images say little of the threshold; `decision_.threshold.notes` keeps why.
+
         Raises
         ------
         DataError
-            If labels do not fit the images, or are of one class.
+            If labels do not fit the images, are of one class, or are too few for what the policy
+            guarantees; the message says how many are needed.
         ImageError, NotFittedError
             As `predict_proba`.
         """
@@ -378,14 +386,18 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return what the detector is, what it learned on and how it measured, as text."""
         decision, manifest = self._fitted(), self._bundle.manifest
         lines = [f"{manifest.name} ({self._bundle.digest[:12]}), licence {manifest.license}"]
-        for member, weight in zip(self.members_, decision.combiner.weights, strict=True):
-            lines.append(
-                f"  member {member.name}: {member.kind}, {member.view}, weight {weight:.3f}"
-            )
-        threshold = decision.threshold
-        lines.append(
-            f"  threshold {threshold.value:.4f} by {threshold.policy}, learned on n = {threshold.n}"
-        )
+        combiner, threshold = decision.combiner, decision.threshold
+        weights = [""] * len(self.members_)
+        if isinstance(combiner, LinearCombiner):
+            weights = [f", weight {weight:.3f}" for weight in combiner.weights]
+        for member, weight in zip(self.members_, weights, strict=True):
+            lines.append(f"  member {member.name}: {member.kind}, {member.view}{weight}")
+        if not isinstance(combiner, LinearCombiner):
+            lines.append(f"  combined by {type(combiner).__name__}")
+        cut = f"{threshold.value:.4f}"
+        if isinstance(threshold, BandThreshold):
+            cut = f"{threshold.low:.4f} to {threshold.high:.4f}, uncertain between,"
+        lines.append(f"  threshold {cut} by {threshold.policy}, learned on n = {threshold.n}")
         lines.extend(f"  {line}" for line in as_lines(manifest.figures))
         if created := manifest.created:
             lines.append(f"  trained {created} on data {_short_hash(manifest.training_data)}")

@@ -113,10 +113,10 @@ def take_apart(bundle: Bundle) -> tuple[tuple[TrainedMember, ...], Decision]:
         )
     except ValueError as error:
         raise BundleError(f"manifest.json: {error}") from error
-    n_weights = len(decision.combiner.weights)
-    if n_weights != len(members):
+    n_members = decision.combiner.n_members
+    if n_members != len(members):
         raise BundleError(
-            f"manifest.json: the combiner has {n_weights} weights for {len(members)} members; "
+            f"manifest.json: the combiner has {n_members} columns for {len(members)} members; "
             "get the bundle again"
         )
     return tuple(members), decision

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from synthdetect.data.dataset import Dataset
-    from synthdetect.ensemble.threshold import Policy, Threshold
+    from synthdetect.ensemble.threshold import AnyThreshold, Policy
 
 UNREAD_IMAGES = 1
 
@@ -140,7 +140,7 @@ class _Recording:
         self.y: NDArray[Any]
         self.p: NDArray[Any]
 
-    def fit(self, y: "ArrayLike", p: "ArrayLike") -> "Threshold":
+    def fit(self, y: "ArrayLike", p: "ArrayLike") -> "AnyThreshold":
         import numpy as np
 
         self.y, self.p = np.asarray(y), np.asarray(p)
@@ -149,7 +149,7 @@ class _Recording:
 
 def _policy(name: PolicyName, costs: dict[str, float], value: float | None) -> "Policy":
     """Make the policy of its options, refusing those of another one."""
-    from synthdetect.ensemble.threshold import CostWeighted, Fixed, Youden
+    from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
 
     if costs and name is not PolicyName.cost_weighted:
         reason = "costs and --prevalence count with --policy cost-weighted only"
@@ -190,7 +190,7 @@ def _counted(images: Iterable[Any], advance: Callable[[], None]) -> Iterator[Any
         advance()
 
 
-def _report(recording: _Recording, before: "Threshold", after: "Threshold", what: str) -> str:
+def _report(recording: _Recording, before: "AnyThreshold", after: "AnyThreshold", what: str) -> str:
     from synthdetect.evaluation.metrics import figures
 
     measured = [figures(recording.y, recording.p, t.value) for t in (before, after)]

@@ -32,7 +32,7 @@ class Row:
     p_synthetic : float or None
         None for an image that could not be read.
     decision : str
-        `real`, `synthetic` or `unreadable`.
+        `real`, `synthetic`, `uncertain` (where the threshold is a band) or `unreadable`.
     threshold : float
     error : str or None
         Why it could not be read.
@@ -67,7 +67,12 @@ def write_table(rows: Iterable[Row], stream: TextIO) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"synthetic": "bold red", "real": "green", "unreadable": "yellow"}
+    styles = {
+        "synthetic": "bold red",
+        "real": "green",
+        "uncertain": "yellow",
+        "unreadable": "yellow",
+    }
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column("p_synthetic", justify="right", no_wrap=True)
     table.add_column("decision", no_wrap=True)

@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.output import WRITERS, Row, opened
 from synthdetect.errors import ImageError
+
+if TYPE_CHECKING:
+    from synthdetect.ensemble.threshold import AnyThreshold
 
 UNREAD_IMAGES = 1
 
@@ -96,7 +99,7 @@ def predict(
     Columns of csv and jsonl:
       path         as given, or as found in a directory
       p_synthetic  P(synthetic), 0 to 1; empty (null) if unreadable
-      decision     real, synthetic or unreadable
+      decision     real, synthetic, uncertain (in a band) or unreadable
       threshold    the image is synthetic if p_synthetic is not below it
       error        why it is unreadable; else empty (null)
 
@@ -115,13 +118,17 @@ def predict(
     tally = _Tally()
     with opened(out) as stream:
         from synthdetect.detector import Detector
+        from synthdetect.ensemble.threshold import Threshold
 
         detector = Detector.load(bundle, precision=precision.value, workers=workers)
-        cutoff = float(detector.threshold_) if threshold is None else threshold
+        decider = detector.decision_.threshold
+        if threshold is not None:
+            decider = Threshold(threshold, "--threshold")
+        cutoff = decider.value
         # Rows and a bar on one terminal would overwrite each other.
         show = not quiet and (chosen is Format.table or not stream.isatty())
         with progress("images", len(sources), show=show) as advance:
-            rows = _rows(detector.stream(iter(sources)), cutoff, tally, advance)
+            rows = _rows(detector.stream(iter(sources)), decider, tally, advance)
             WRITERS[chosen](rows, stream)
     for error in tally.errors:
         tell(error)
@@ -165,7 +172,7 @@ def _images(paths: list[str], *, recursive: bool) -> list[str]:
 
 def _rows(
     results: Iterable[tuple[str, float, ImageError | None]],
-    cutoff: float,
+    threshold: "AnyThreshold",
     tally: _Tally,
     advance: Callable[[], None],
 ) -> Iterator[Row]:
@@ -174,9 +181,9 @@ def _rows(
         tally.n += 1
         if error is not None:
             tally.errors.append(str(error))
-            yield Row(name, None, "unreadable", cutoff, error.reason)
+            yield Row(name, None, "unreadable", threshold.value, error.reason)
         else:
-            synthetic = p >= cutoff
-            tally.n_synthetic += synthetic
-            yield Row(name, p, "synthetic" if synthetic else "real", cutoff)
+            decision = str(threshold.decide([p])[0])
+            tally.n_synthetic += decision == "synthetic"
+            yield Row(name, p, decision, threshold.value)
         advance()

@@ -1,6 +1,8 @@
-"""From the combined logit to a probability that means what it says.
+"""From the combined logit to a probability that means what it says, by few parameters.
 
-A learner (`TemperatureScaling`) returns a calibrator (`Temperature`), which needs numpy alone.
+A learner (`TemperatureScaling`, `PlattScaling`, `BetaCalibration`) returns a calibrator
+(`Temperature`, `Platt`, `Beta`), which needs numpy alone. `isotonic.py` has one with many
+parameters, `choose.py` one that chooses among all.
 """
 
 from collections.abc import Mapping
@@ -12,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.checks import (
     Floats,
+    Labels,
     check_both_classes,
     check_fields,
     check_finite,
@@ -24,7 +27,37 @@ LOWEST_TEMPERATURE = 1 / 50
 HIGHEST_TEMPERATURE = 50.0
 
 # The largest whole logit whose sigmoid is below 1 in float64.
-_LARGEST_LOGIT = 36.0
+LARGEST_LOGIT = 36.0
+
+# A logit beyond it says no more, and its products with slopes stay finite.
+_HUGE = 1e100
+
+_STEEPEST = 50.0
+
+
+class Calibrator(Protocol):
+    """What makes probabilities of combined logits."""
+
+    def __call__(self, logit: ArrayLike) -> Floats:
+        """Return P(synthetic), strictly between 0 and 1, of logits of shape (n,)."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description with a `kind`."""
+        ...
+
+
+class CalibratorLearner(Protocol):
+    """What learns a calibrator."""
+
+    def fit(self, logit: ArrayLike, y: ArrayLike) -> Calibrator:
+        """Learn from combined logits and labels, both of shape (n,)."""
+        ...
+
+
+def sigmoid(logit: Floats) -> Floats:
+    """Return the probability of each logit, clipped to -36..36."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -LARGEST_LOGIT, LARGEST_LOGIT))))
 
 
 @dataclass(frozen=True)
@@ -78,7 +111,7 @@ class Temperature:
         # Contiguous, because numpy may take another code path for exp of a strided array.
         values = np.ascontiguousarray(check_vector("logit", logit))
         # Clipped before it is divided, which could overflow.
-        largest = _LARGEST_LOGIT * self.temperature
+        largest = LARGEST_LOGIT * self.temperature
         scaled = np.clip(values, -largest, largest) / self.temperature
         # Rounded once an operation and free of branches, so monotone up to the last bit.
         return 1.0 / (1.0 + np.exp(-scaled))
@@ -96,18 +129,103 @@ class Temperature:
         ValueError
             If a field is missing, unknown or not of its kind; the message names it.
         """
-        check_fields("calibrator", description, ("kind", "temperature"))
-        if description["kind"] != "temperature":
-            raise ValueError(f"calibrator: kind is {description['kind']!r}; use 'temperature'")
-        return cls(check_number("calibrator", "temperature", description["temperature"]))
+        return cls(**_numbers(description, "temperature", ("temperature",)))
 
 
-class CalibratorLearner(Protocol):
-    """What learns a calibrator."""
+@dataclass(frozen=True)
+class Platt:
+    """Sigmoid of a line through the logit.
 
-    def fit(self, logit: ArrayLike, y: ArrayLike) -> Temperature:
-        """Learn from combined logits and labels, both of shape (n,)."""
-        ...
+    Parameters
+    ----------
+    slope : float
+        Finite, at least 0.
+    bias : float
+        Finite.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> Platt(slope=0.5, bias=1.0)([-2.0, 0.0]).round(3)
+    array([0.5  , 0.731])
+    """
+
+    slope: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        _check_slope("slope", self.slope)
+        check_number("calibrator", "bias", self.bias)
+
+    def __call__(self, logit: ArrayLike) -> Floats:
+        """Return P(synthetic); shapes, guarantees and errors are those of `Temperature`."""
+        values = np.ascontiguousarray(check_vector("logit", logit))
+        return sigmoid(np.clip(values, -_HUGE, _HUGE) * self.slope + self.bias)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, the inverse of `from_dict`."""
+        return {"kind": "platt", "slope": self.slope, "bias": self.bias}
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> "Platt":
+        """Build a calibrator from its description; errors are those of `Temperature`."""
+        return cls(**_numbers(description, "platt", ("slope", "bias")))
+
+
+@dataclass(frozen=True)
+class Beta:
+    """Sigmoid of `a log s - b log(1 - s) + bias`, where s is the sigmoid of the logit.
+
+    Parameters
+    ----------
+    a, b : float
+        Finite, at least 0: the slope where s is near 0, and where it is near 1. Equal ones give
+        `Platt`.
+    bias : float
+        Finite.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> Beta(a=1.0, b=0.5, bias=0.0)([-4.0, 0.0, 4.0]).round(3)
+    array([0.018, 0.414, 0.88 ])
+    """
+
+    a: float
+    b: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        _check_slope("a", self.a)
+        _check_slope("b", self.b)
+        check_number("calibrator", "bias", self.bias)
+
+    def __call__(self, logit: ArrayLike) -> Floats:
+        """Return P(synthetic); shapes, guarantees and errors are those of `Temperature`.
+
+        But for rounding: two logarithms are added, so where the logit rises `p` may fall by up to
+        1e-13.
+        """
+        values = np.clip(np.ascontiguousarray(check_vector("logit", logit)), -_HUGE, _HUGE)
+        of_real, of_synthetic = _log_shares(values)
+        return sigmoid(self.a * of_synthetic - self.b * of_real + self.bias)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, the inverse of `from_dict`."""
+        return {"kind": "beta", "a": self.a, "b": self.b, "bias": self.bias}
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> "Beta":
+        """Build a calibrator from its description; errors are those of `Temperature`."""
+        return cls(**_numbers(description, "beta", ("a", "b", "bias")))
 
 
 @dataclass(frozen=True)
@@ -153,12 +271,8 @@ class TemperatureScaling:
         """
         from scipy.optimize import brentq
 
-        values = check_vector("logit", logit)
-        check_finite("logit", values)
-        labels = check_both_classes(check_labels(y, len(values)))
-        n_synthetic = int(labels.sum())
-        n_real = len(labels) - n_synthetic
-        target = np.where(labels == 1, (n_synthetic + 1) / (n_synthetic + 2), 1 / (n_real + 2))
+        values, labels = check_pairs(logit, y)
+        target = _smoothed(labels)
 
         def slope(inverse_temperature: float) -> float:
             p = np.exp(-np.logaddexp(0.0, -inverse_temperature * values))
@@ -171,3 +285,119 @@ class TemperatureScaling:
         if slope(highest) <= 0:
             return Temperature(LOWEST_TEMPERATURE)
         return Temperature(1 / float(brentq(slope, lowest, highest, xtol=1e-12, rtol=1e-12)))
+
+
+@dataclass(frozen=True)
+class PlattScaling:
+    """Learns a slope of at least 0 and a bias by the log loss of smoothed labels (Platt 1999).
+
+    Unlike one temperature it can undo a shift, such as a combiner's or another share of classes.
+    Labels are smoothed as in `TemperatureScaling`. The slope is at most 50.
+
+    References
+    ----------
+    .. [1] Platt, "Probabilistic outputs for support vector machines and comparisons to
+       regularized likelihood methods", Advances in Large Margin Classifiers, 1999.
+
+    Examples
+    --------
+    >>> learned = PlattScaling().fit([0.0, 1.0, 3.0, 4.0] * 50, [0, 0, 1, 1] * 50)
+    >>> bool(learned([2.0]).round(2)[0] == 0.5)
+    True
+    """
+
+    def fit(self, logit: ArrayLike, y: ArrayLike) -> Platt:
+        """Learn slope and bias; parameters and errors are those of `TemperatureScaling.fit`."""
+        values, labels = check_pairs(logit, y)
+        values = np.clip(values, -_HUGE, _HUGE)
+        slope, bias = _least_log_loss([values], _smoothed(labels))
+        return Platt(slope, bias)
+
+
+@dataclass(frozen=True)
+class BetaCalibration:
+    """Learns a map that bends differently at its two ends (Kull, Silva Filho and Flach 2017).
+
+    Labels are smoothed as in `TemperatureScaling`. Slopes are 0 to 50, so the map never falls.
+
+    References
+    ----------
+    .. [1] Kull, Silva Filho and Flach, "Beta calibration: a well-founded and easily implemented
+       improvement on logistic calibration for binary classifiers", AISTATS 2017.
+
+    Examples
+    --------
+    >>> learned = BetaCalibration().fit([-2.0, -1.0, 1.0, 2.0] * 50, [0, 0, 1, 1] * 50)
+    >>> bool(abs(learned([0.0])[0] - 0.5) < 1e-3)
+    True
+    """
+
+    def fit(self, logit: ArrayLike, y: ArrayLike) -> Beta:
+        """Learn the map; parameters and errors are those of `TemperatureScaling.fit`."""
+        values, labels = check_pairs(logit, y)
+        of_real, of_synthetic = _log_shares(np.clip(values, -_HUGE, _HUGE))
+        a, b, bias = _least_log_loss([of_synthetic, -of_real], _smoothed(labels))
+        return Beta(a, b, bias)
+
+
+def check_pairs(logit: ArrayLike, y: ArrayLike) -> tuple[Floats, Labels]:
+    """Return finite logits of shape (n,) and labels of both classes, or raise DataError."""
+    values = check_vector("logit", logit)
+    check_finite("logit", values)
+    return values, check_both_classes(check_labels(y, len(values)))
+
+
+def _smoothed(labels: Labels) -> Floats:
+    """Return labels as Platt smooths them."""
+    n_synthetic = int(labels.sum())
+    n_real = len(labels) - n_synthetic
+    return np.where(labels == 1, (n_synthetic + 1) / (n_synthetic + 2), 1 / (n_real + 2))
+
+
+def _log_shares(logit: Floats) -> tuple[Floats, Floats]:
+    """Return log(1 - s) and log(s) of s = sigmoid(logit)."""
+    with np.errstate(invalid="ignore"):  # NaN is an image that could not be read
+        return -np.logaddexp(0.0, logit), -np.logaddexp(0.0, -logit)
+
+
+def _least_log_loss(features: list[Floats], target: Floats) -> tuple[float, ...]:
+    """Return slopes of 0 to 50, and then the bias, of the least log loss; it is convex."""
+    from scipy.optimize import minimize
+
+    # In units of their size, so that the search is as good for small logits as for large ones.
+    sizes = np.array([max(float(np.sqrt(np.mean(f**2))), 1e-300) for f in features])
+    design = np.stack(
+        [*(f / size for f, size in zip(features, sizes, strict=True)), np.ones(len(target))]
+    )
+
+    def loss_and_gradient(v: Floats) -> tuple[float, Floats]:
+        z = np.einsum("ij,i->j", design, v)
+        loss = np.mean(np.logaddexp(0.0, z) - target * z)
+        residual = np.exp(-np.logaddexp(0.0, -z)) - target
+        return float(loss), np.einsum("ij,j->i", design, residual) / len(target)
+
+    result = minimize(
+        loss_and_gradient,
+        np.append(np.full(len(features), 1.0), 0.0),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[*((0.0, _STEEPEST * size) for size in sizes), (None, None)],
+        options={"maxiter": 1000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-9},
+    )
+    found = np.asarray(result.x, dtype=np.float64)
+    return (*(found[:-1] / sizes).tolist(), float(found[-1]))
+
+
+def _check_slope(field: str, value: float) -> None:
+    if not (np.isfinite(value) and 0 <= value <= _HUGE):
+        raise ValueError(f"calibrator: {field} is {value!r}; use a finite number, 0 or more")
+
+
+def _numbers(
+    description: Mapping[str, Any], kind: str, fields: tuple[str, ...]
+) -> dict[str, float]:
+    """Return the checked numbers of a description."""
+    check_fields("calibrator", description, ("kind", *fields))
+    if description["kind"] != kind:
+        raise ValueError(f"calibrator: kind is {description['kind']!r}; use {kind!r}")
+    return {field: check_number("calibrator", field, description[field]) for field in fields}

@@ -82,16 +82,45 @@ def check_both_classes(labels: Labels) -> Labels:
     )
 
 
-def check_fields(owner: str, description: Mapping[str, Any], fields: Sequence[str]) -> None:
-    """Raise ValueError unless `description` is a mapping with exactly these fields."""
+def check_scores(y: ArrayLike, p: ArrayLike) -> tuple[Labels, Floats]:
+    """Return clean labels of both classes and their probabilities, or raise DataError."""
+    scores = check_vector("p", p)
+    labels = check_both_classes(check_labels(y, len(scores)))
+    check_probabilities(scores)
+    return labels, scores
+
+
+def check_probabilities(p: Floats) -> None:
+    """Raise DataError, with the first row, if a value is not a number from 0 to 1."""
+    check_finite("p", p)
+    outside = np.flatnonzero((p < 0) | (p > 1))
+    if len(outside):
+        row = int(outside[0])
+        raise DataError(f"p of row {row} is {p[row]}; use probabilities from 0 to 1")
+
+
+def check_share(owner: str, field: str, value: float) -> None:
+    """Raise ValueError unless `value` lies strictly between 0 and 1."""
+    if not 0 < value < 1:
+        raise ValueError(f"{owner}: {field} is {value!r}; use a share between 0 and 1")
+
+
+def check_fields(
+    owner: str,
+    description: Mapping[str, Any],
+    fields: Sequence[str],
+    optional: Sequence[str] = (),
+) -> None:
+    """Raise ValueError unless `description` is a mapping with these fields and no others."""
     if not isinstance(description, Mapping):
         raise ValueError(f"{owner}: {description!r} is not a mapping; use fields {list(fields)}")
     for field in fields:
         if field not in description:
             raise ValueError(f"{owner}: {field} is missing; use fields {list(fields)}")
     for field in description:
-        if field not in fields:
-            raise ValueError(f"{owner}: {field} is not known; use fields {list(fields)}")
+        if field not in fields and field not in optional:
+            known = [*fields, *optional]
+            raise ValueError(f"{owner}: {field} is not known; use fields {known}")
 
 
 def check_number(owner: str, field: str, value: object) -> float:
@@ -102,6 +131,22 @@ def check_number(owner: str, field: str, value: object) -> float:
         if np.isfinite(number):
             return number
     raise ValueError(f"{owner}: {field} is {value!r}; use a finite number")
+
+
+def check_numbers(owner: str, field: str, values: object, *, most: int) -> tuple[float, ...]:
+    """Return `values`, a list of at most `most` finite numbers, as floats, or raise ValueError."""
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"{owner}: {field} is {values!r}; use a list of numbers")
+    if len(values) > most:
+        raise ValueError(f"{owner}: {field} has {len(values)} numbers; at most {most} are read")
+    return tuple(check_number(owner, f"{field}[{j}]", value) for j, value in enumerate(values))
+
+
+def check_count(owner: str, field: str, value: object) -> int:
+    """Return `value` as a whole number of at least 0, or raise ValueError."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{owner}: {field} is {value!r}; use a whole number, 0 or more")
+    return value
 
 
 def check_text(owner: str, field: str, value: object) -> str:

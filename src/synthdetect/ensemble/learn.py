@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthdetect.ensemble.calibrate import CalibratorLearner, Temperature, TemperatureScaling
+from synthdetect.ensemble.calibrate import Calibrator, CalibratorLearner, TemperatureScaling
 from synthdetect.ensemble.checks import (
     Floats,
     Labels,
@@ -17,8 +17,16 @@ from synthdetect.ensemble.checks import (
     check_labels,
     check_logits,
 )
-from synthdetect.ensemble.combine import CombinerLearner, LinearCombiner, SoftVote
-from synthdetect.ensemble.threshold import Policy, Threshold, Youden
+from synthdetect.ensemble.combine import Combiner, CombinerLearner, SoftVote
+from synthdetect.ensemble.kinds import calibrator_from_dict, combiner_from_dict
+from synthdetect.ensemble.policies import Youden
+from synthdetect.ensemble.threshold import (
+    REAL,
+    SYNTHETIC,
+    AnyThreshold,
+    Policy,
+    threshold_from_dict,
+)
 from synthdetect.errors import DataError
 
 # With two folds left out (one to combine, one to calibrate) a third must remain to learn from.
@@ -31,14 +39,14 @@ class Decision:
 
     Parameters
     ----------
-    combiner : LinearCombiner
-    calibrator : Temperature
-    threshold : Threshold
+    combiner : Combiner
+    calibrator : Calibrator
+    threshold : Threshold or BandThreshold
     """
 
-    combiner: LinearCombiner
-    calibrator: Temperature
-    threshold: Threshold
+    combiner: Combiner
+    calibrator: Calibrator
+    threshold: AnyThreshold
 
     def probability(self, logits: ArrayLike) -> Floats:
         """Return P(synthetic) of each row.
@@ -46,7 +54,8 @@ class Decision:
         Parameters
         ----------
         logits : array-like of shape (n, members), float
-            A row with a NaN gives NaN.
+            NaN for a member that did not look; what then stands in for it is the combiner's
+            affair. A row of nothing else gives NaN.
 
         Returns
         -------
@@ -61,15 +70,21 @@ class Decision:
         return self.calibrator(self.combiner(logits))
 
     def decision(self, logits: ArrayLike) -> Floats:
-        """Return 1.0 (synthetic), 0.0 (real) or NaN (no decision) for each row.
+        """Return 1.0 (synthetic), 0.0 (real) or NaN (no decision, or uncertain) for each row.
 
         Parameters, errors and shapes are those of `probability`.
         """
-        p = self.probability(logits)
-        return np.where(np.isnan(p), np.nan, self.threshold(p))
+        labels = self.threshold.decide(self.probability(logits))
+        return np.where(labels == SYNTHETIC, 1.0, np.where(labels == REAL, 0.0, np.nan))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description, the inverse of `from_dict`."""
+        """Return a JSON-ready description, the inverse of `from_dict`.
+
+        Raises
+        ------
+        BundleError
+            If the combiner is a classifier of your own that has no such description.
+        """
         return {
             "combiner": self.combiner.to_dict(),
             "calibrator": self.calibrator.to_dict(),
@@ -87,9 +102,9 @@ class Decision:
         """
         check_fields("decision", description, ("combiner", "calibrator", "threshold"))
         return cls(
-            combiner=LinearCombiner.from_dict(description["combiner"]),
-            calibrator=Temperature.from_dict(description["calibrator"]),
-            threshold=Threshold.from_dict(description["threshold"]),
+            combiner=combiner_from_dict(description["combiner"]),
+            calibrator=calibrator_from_dict(description["calibrator"]),
+            threshold=threshold_from_dict(description["threshold"]),
         )
 
 

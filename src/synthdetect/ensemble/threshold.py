@@ -1,37 +1,34 @@
-"""From a probability to a decision.
+"""From a probability to a decision: one cut-off, or two with `uncertain` between.
 
-Policies are nouns with one verb: `Youden().fit(y, p)` returns a `Threshold`, which needs numpy
-alone, as do the policies.
+Thresholds need numpy alone. Policies choose them: `policies.py`, `guarantee.py` and `band.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthdetect.ensemble.bounds import ExpectedRate
 from synthdetect.ensemble.checks import (
-    Floats,
-    Labels,
-    check_both_classes,
+    check_count,
     check_fields,
-    check_finite,
-    check_labels,
     check_number,
+    check_numbers,
     check_text,
     check_vector,
 )
-from synthdetect.errors import DataError
 
-# Rounding of a loss in 0..1 stays below this; two different losses differ by more (up to 3 million
-# images of each class).
-_TIE = 1e-13
+REAL, SYNTHETIC, UNCERTAIN = "real", "synthetic", "uncertain"
+
+_COUNTED = ("policy", "n_real", "n_synthetic")
+_MOST_NOTES = 20
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """The cut-off on P(synthetic), and what it was learned on.
+    """The cut-off on P(synthetic), what it was learned on and what to expect of it.
 
     Parameters
     ----------
@@ -42,6 +39,16 @@ class Threshold:
         The policy that chose it, as text.
     n_real, n_synthetic : int
         Images of each class that it was learned on; 0 if on none.
+    interval : tuple of float or None
+        Where the value would lie for other images of the same kind: low and high end, 95 %, by a
+        bootstrap that is stratified by class.
+    false_positive_rate, false_negative_rate : ExpectedRate or None
+        Of the images that it was learned on.
+    precision : ExpectedRate or None
+        Share of synthetic images among those called so, at the policy's prevalence; None where no
+        image is called synthetic.
+    notes : tuple of str
+        What to know before using it, such as too few images.
 
     Raises
     ------
@@ -52,20 +59,25 @@ class Threshold:
     --------
     >>> Threshold(0.5, "Fixed(value=0.5)")([0.2, 0.5, 0.9])
     array([False,  True,  True])
+    >>> Threshold(0.5, "Fixed(value=0.5)").decide([0.2, 0.5, 0.9]).tolist()
+    ['real', 'synthetic', 'synthetic']
     """
 
     value: float
     policy: str
     n_real: int = 0
     n_synthetic: int = 0
+    interval: tuple[float, float] | None = None
+    false_positive_rate: ExpectedRate | None = None
+    false_negative_rate: ExpectedRate | None = None
+    precision: ExpectedRate | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.value <= 1:
-            raise ValueError(f"threshold: value is {self.value!r}; use a number from 0 to 1")
+        _check_cut("value", self.value)
+        _check_interval("interval", self.interval)
         for field in ("n_real", "n_synthetic"):
-            count = getattr(self, field)
-            if type(count) is not int or count < 0:
-                raise ValueError(f"threshold: {field} is {count!r}; use a whole number, 0 or more")
+            check_count("threshold", field, getattr(self, field))
 
     @property
     def n(self) -> int:
@@ -92,203 +104,208 @@ class Threshold:
         """
         return check_vector("p", p) >= self.value
 
+    def decide(self, p: ArrayLike) -> NDArray[np.str_]:
+        """Return `real` or `synthetic` for each probability, `uncertain` for NaN.
+
+        Parameters and errors are those of a call.
+        """
+        return _labels(check_vector("p", p), self.value, self.value)
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description, the inverse of `from_dict`."""
-        return {"kind": "cutoff", **asdict(self)}
+        return {"kind": "cutoff", **_described(self)}
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> "Threshold":
-        """Build a threshold from its description.
+        """Build a threshold from its description; what is optional may be left out.
 
         Raises
         ------
         ValueError
             If a field is missing, unknown or not of its kind; the message names it.
         """
-        check_fields("threshold", description, ("kind", "value", "policy", "n_real", "n_synthetic"))
-        if description["kind"] != "cutoff":
-            raise ValueError(f"threshold: kind is {description['kind']!r}; use 'cutoff'")
-        return cls(
-            value=check_number("threshold", "value", description["value"]),
-            policy=check_text("threshold", "policy", description["policy"]),
-            n_real=description["n_real"],
-            n_synthetic=description["n_synthetic"],
-        )
+        return cls(**_read(cls, description, "cutoff", ("value",)))
+
+
+@dataclass(frozen=True)
+class BandThreshold:
+    """Two cut-offs on P(synthetic); between them the decision is `uncertain`.
+
+    Parameters
+    ----------
+    low, high : float
+        0 <= low <= high <= 1. An image with p >= high is called synthetic, one with p < low real.
+    policy, n_real, n_synthetic, notes
+        As in `Threshold`.
+    low_interval, high_interval : tuple of float or None
+        Of the two cut-offs, as `interval` in `Threshold`.
+    false_positive_rate, false_negative_rate : ExpectedRate or None
+        Share of real images that are called synthetic, and of synthetic ones that are called real.
+    uncertain_real, uncertain_synthetic : ExpectedRate or None
+        Share of each class in the band.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+
+    Examples
+    --------
+    >>> BandThreshold(0.25, 0.75, "by hand").decide([0.1, 0.5, 0.75]).tolist()
+    ['real', 'uncertain', 'synthetic']
+    """
+
+    low: float
+    high: float
+    policy: str
+    n_real: int = 0
+    n_synthetic: int = 0
+    low_interval: tuple[float, float] | None = None
+    high_interval: tuple[float, float] | None = None
+    false_positive_rate: ExpectedRate | None = None
+    false_negative_rate: ExpectedRate | None = None
+    uncertain_real: ExpectedRate | None = None
+    uncertain_synthetic: ExpectedRate | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_cut("low", self.low)
+        _check_cut("high", self.high)
+        if self.low > self.high:
+            raise ValueError(f"threshold: low {self.low!r} is above high {self.high!r}; turn them")
+        for field in ("low_interval", "high_interval"):
+            _check_interval(field, getattr(self, field))
+        for field in ("n_real", "n_synthetic"):
+            check_count("threshold", field, getattr(self, field))
+
+    @property
+    def n(self) -> int:
+        """Images that it was learned on."""
+        return self.n_real + self.n_synthetic
+
+    @property
+    def value(self) -> float:
+        """From here on images are called synthetic: the same as `high`."""
+        return self.high
+
+    def __call__(self, p: ArrayLike) -> NDArray[np.bool_]:
+        """Return where the decision is "synthetic"; see `Threshold`."""
+        return check_vector("p", p) >= self.high
+
+    def decide(self, p: ArrayLike) -> NDArray[np.str_]:
+        """Return `real`, `uncertain` or `synthetic` for each probability, `uncertain` for NaN.
+
+        Parameters and errors are those of a call.
+        """
+        return _labels(check_vector("p", p), self.low, self.high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, the inverse of `from_dict`."""
+        return {"kind": "band", **_described(self)}
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> "BandThreshold":
+        """Build a band from its description; errors are those of `Threshold.from_dict`."""
+        return cls(**_read(cls, description, "band", ("low", "high")))
+
+
+AnyThreshold: TypeAlias = Threshold | BandThreshold
+
+KINDS: dict[str, type[Threshold] | type[BandThreshold]] = {
+    "cutoff": Threshold,
+    "band": BandThreshold,
+}
 
 
 class Policy(Protocol):
     """What chooses a threshold."""
 
-    def fit(self, y: ArrayLike, p: ArrayLike) -> Threshold:
+    def fit(self, y: ArrayLike, p: ArrayLike) -> AnyThreshold:
         """Choose from labels and probabilities, both of shape (n,)."""
         ...
 
 
-@dataclass(frozen=True)
-class Youden:
-    """Maximises the true positive rate minus the false positive rate (Youden 1950).
-
-    The cut-off is the middle, in logits, of the gap between two adjacent scores. Of several gaps
-    that are equally good the widest is taken, of equally wide ones the lowest. Calling every
-    image synthetic (0.0) or none (1.0) is chosen only where every gap does worse.
-
-    References
-    ----------
-    .. [1] Youden, "Index for rating diagnostic tests", Cancer 3(1), 1950.
-
-    Examples
-    --------
-    >>> round(Youden().fit([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9]).value, 6)
-    0.5
-    """
-
-    def fit(self, y: ArrayLike, p: ArrayLike) -> Threshold:
-        """Choose the threshold.
-
-        Parameters
-        ----------
-        y : array-like of shape (n,), int
-            1 = synthetic, 0 = real; both must occur.
-        p : array-like of shape (n,), float
-            P(synthetic), 0 to 1, of images that the steps before did not learn from.
-
-        Returns
-        -------
-        threshold : Threshold
-
-        Raises
-        ------
-        DataError
-            If one class is missing, a label is not 0 or 1, or a probability is not in 0..1.
-        """
-        labels, scores = _check(y, p)
-        return _learned(self, labels, _cheapest_cut(labels, scores, 0.5, 0.5))
-
-
-@dataclass(frozen=True)
-class CostWeighted:
-    """Minimises the expected cost of an image.
-
-    The cost is `false_positive * (1 - prevalence) * FPR + false_negative * prevalence * FNR`.
-    Where the cut-off goes in a gap, and which of equally good gaps is taken, is as in `Youden`.
-
-    Parameters
-    ----------
-    false_positive, false_negative : float
-        Cost of calling a real image synthetic, and of calling a synthetic one real; at least 0,
-        not both 0. Only their ratio counts.
-    prevalence : float or None
-        Share of synthetic images where the detector will be used, between 0 and 1; None takes
-        the share in `y`.
+def threshold_from_dict(description: Mapping[str, Any]) -> AnyThreshold:
+    """Build a threshold of any kind from its description.
 
     Raises
     ------
     ValueError
-        If a cost or the prevalence is out of range.
-
-    Examples
-    --------
-    >>> y, p = [0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.7, 0.6, 0.8, 0.9]
-    >>> CostWeighted(false_positive=10).fit(y, p).value > 0.7
-    True
+        If the kind is unknown, or as `Threshold.from_dict`.
     """
-
-    false_positive: float = 1.0
-    false_negative: float = 1.0
-    prevalence: float | None = None
-
-    def __post_init__(self) -> None:
-        for field in ("false_positive", "false_negative"):
-            cost = getattr(self, field)
-            if not (np.isfinite(cost) and cost >= 0):
-                raise ValueError(f"CostWeighted: {field} is {cost!r}; use a finite cost, 0 or more")
-        if self.false_positive == self.false_negative == 0:
-            raise ValueError("CostWeighted: both costs are 0; give at least one above 0")
-        if self.prevalence is not None and not 0 < self.prevalence < 1:
-            raise ValueError(
-                f"CostWeighted: prevalence is {self.prevalence!r}; use a share between 0 and 1"
-            )
-
-    def fit(self, y: ArrayLike, p: ArrayLike) -> Threshold:
-        """Choose the threshold; parameters, result and errors are those of `Youden.fit`."""
-        labels, scores = _check(y, p)
-        prevalence = float(labels.mean()) if self.prevalence is None else self.prevalence
-        cost_real = self.false_positive * (1 - prevalence)
-        cost_synthetic = self.false_negative * prevalence
-        return _learned(self, labels, _cheapest_cut(labels, scores, cost_real, cost_synthetic))
+    if not isinstance(description, Mapping):
+        raise ValueError(f"threshold: {description!r} is not a mapping; use its description")
+    kind = description.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"threshold: kind is {kind!r}; use one of {list(KINDS)}")
+    return KINDS[kind].from_dict(description)
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """A threshold that somebody chose; the data is only counted.
-
-    Parameters
-    ----------
-    value : float
-        0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If the value is out of range.
-    """
-
-    value: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.value <= 1:
-            raise ValueError(f"Fixed: value is {self.value!r}; use a number from 0 to 1")
-
-    def fit(self, y: ArrayLike, p: ArrayLike) -> Threshold:
-        """Return the value; parameters, result and errors are those of `Youden.fit`."""
-        labels, _ = _check(y, p)
-        return _learned(self, labels, self.value)
+def _labels(p: NDArray[np.float64], low: float, high: float) -> NDArray[np.str_]:
+    # Comparing NaN is always false, so it ends in `uncertain`.
+    return np.where(p >= high, SYNTHETIC, np.where(p < low, REAL, UNCERTAIN))
 
 
-def _check(y: ArrayLike, p: ArrayLike) -> tuple[Labels, Floats]:
-    """Return clean labels of both classes and their probabilities."""
-    scores = check_vector("p", p)
-    labels = check_both_classes(check_labels(y, len(scores)))
-    check_finite("p", scores)
-    outside = np.flatnonzero((scores < 0) | (scores > 1))
-    if len(outside):
-        row = int(outside[0])
-        raise DataError(f"p of row {row} is {scores[row]}; use probabilities from 0 to 1")
-    return labels, scores
+def _check_cut(field: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"threshold: {field} is {value!r}; use a number from 0 to 1")
 
 
-def _learned(policy: object, labels: Labels, value: float) -> Threshold:
-    """Return the threshold with its provenance."""
-    n_synthetic = int(labels.sum())
-    return Threshold(float(value), repr(policy), len(labels) - n_synthetic, n_synthetic)
+def _check_interval(field: str, interval: tuple[float, float] | None) -> None:
+    if interval is not None and not 0 <= interval[0] <= interval[1] <= 1:
+        raise ValueError(f"threshold: {field} is {interval!r}; use 0 <= low <= high <= 1")
 
 
-def _cheapest_cut(labels: Labels, p: Floats, cost_real: float, cost_synthetic: float) -> float:
-    """Return the cut-off that minimises cost_real * FPR + cost_synthetic * FNR."""
-    scores, place = np.unique(p, return_inverse=True)
-    n_synthetic_at = np.bincount(place, weights=labels, minlength=len(scores))
-    n_real_at = np.bincount(place, minlength=len(scores)) - n_synthetic_at
-    # Cut k lies just below scores[k]; cut len(scores) lies above them all.
-    missed = np.concatenate(([0.0], np.cumsum(n_synthetic_at)))
-    passed = np.concatenate(([0.0], np.cumsum(n_real_at)))
-    share_real, share_synthetic = np.array([cost_real, cost_synthetic]) / (
-        cost_real + cost_synthetic
-    )
-    loss = share_real * (1 - passed / passed[-1]) + share_synthetic * missed / missed[-1]
-    if scores[-1] == 1.0:  # no value up to 1 lies above it
-        loss[-1] = np.inf
-    best = np.flatnonzero(loss <= loss.min() + _TIE)
-    inner = best[(best > 0) & (best < len(scores))]
-    if not len(inner):
-        return 0.0 if best[0] == 0 else 1.0
-    logit = _finite_logit(scores)
-    cut = inner[np.argmax(logit[inner] - logit[inner - 1])]
-    middle = 1 / (1 + np.exp(-(logit[cut - 1] + logit[cut]) / 2))
-    # Between neighbouring floats there is no middle; the upper one has the same decisions.
-    return float(middle if scores[cut - 1] < middle <= scores[cut] else scores[cut])
+def _described(threshold: AnyThreshold) -> dict[str, Any]:
+    """Return the fields as JSON takes them, without those that are not set."""
+    described = {}
+    for field in fields(threshold):
+        value = getattr(threshold, field.name)
+        if isinstance(value, ExpectedRate):
+            value = value.to_dict()
+        elif isinstance(value, tuple):
+            value = list(value) or None
+        if value is not None:
+            described[field.name] = value
+    return described
 
 
-def _finite_logit(p: Floats) -> Floats:
-    """Return log(p / (1 - p)), with 0 and 1 as their nearest neighbours within."""
-    inside = np.clip(p, np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)
-    return np.asarray(np.log(inside) - np.log1p(-inside))
+def _read(
+    cls: type[AnyThreshold], description: Mapping[str, Any], kind: str, cuts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return checked arguments of `cls`."""
+    needed = ("kind", *cuts, *_COUNTED)
+    optional = [field.name for field in fields(cls) if field.name not in needed]
+    check_fields("threshold", description, needed, optional)
+    if description["kind"] != kind:
+        raise ValueError(f"threshold: kind is {description['kind']!r}; use {kind!r}")
+    values: dict[str, Any] = {cut: check_number("threshold", cut, description[cut]) for cut in cuts}
+    values["policy"] = check_text("threshold", "policy", description["policy"])
+    values |= {field: description[field] for field in ("n_real", "n_synthetic")}
+    for name in optional:
+        if name not in description:
+            continue
+        value = description[name]
+        if name == "notes":
+            values[name] = _read_notes(value)
+        elif name.endswith("interval"):
+            ends = check_numbers("threshold", name, value, most=2)
+            if len(ends) != 2:
+                raise ValueError(f"threshold: {name} is {value!r}; use a list of two numbers")
+            values[name] = ends
+        else:
+            values[name] = _read_rate(name, value)
+    return values
+
+
+def _read_notes(notes: object) -> tuple[str, ...]:
+    if not isinstance(notes, list | tuple) or len(notes) > _MOST_NOTES:
+        raise ValueError(f"threshold: notes is not a list of at most {_MOST_NOTES} texts")
+    return tuple(check_text("threshold", f"notes[{i}]", note) for i, note in enumerate(notes))
+
+
+def _read_rate(name: str, description: Any) -> ExpectedRate:
+    try:
+        return ExpectedRate.from_dict(description)
+    except ValueError as error:
+        raise ValueError(f"threshold: {name}: {error}") from error

@@ -1,0 +1,408 @@
+"""Combiners that learn how the members go together: stacking (Wolpert 1992)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from synthdetect.ensemble.checks import (
+    Floats,
+    Labels,
+    check_fields,
+    check_number,
+    check_numbers,
+)
+from synthdetect.ensemble.combine import MOST_MEMBERS, Combiner, check_examples, columns_of
+from synthdetect.ensemble.impute import imputed
+from synthdetect.ensemble.trees import MOST_NODES, MOST_TREES, BoostedCombiner, Tree
+from synthdetect.errors import BundleError, DataError
+
+_STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+
+_BOOSTING = ((1, 25), (1, 100), (2, 25), (2, 100))
+
+# Beyond it a probability is 0 or 1 to a classifier's own rounding.
+_LARGEST_LOGIT = 36.0
+
+
+@dataclass(frozen=True)
+class StackedCombiner:
+    """A logistic regression on standardised member logits, with products of two where asked.
+
+    Parameters
+    ----------
+    weights : tuple of float
+        One for each member.
+    bias : float
+    center, scale : tuple of float
+        One for each member: a logit less its center, over its scale, is standardised. Scales are
+        above 0.
+    fill : tuple of float
+        What stands in for the logit of a member that did not look: its median where it learned.
+    pairs : tuple of float
+        A weight for the product of each two members, (0, 1), (0, 2), ..., (1, 2), ...; empty for
+        none.
+
+    Raises
+    ------
+    ValueError
+        If the lengths do not fit or a scale is not above 0.
+
+    Examples
+    --------
+    >>> one, zero = (1.0, 1.0), (0.0, 0.0)
+    >>> StackedCombiner(one, 0.5, zero, one, zero, pairs=(2.0,))([[1.0, 3.0]])
+    array([10.5])
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    fill: tuple[float, ...]
+    pairs: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = self.n_members
+        if not n:
+            raise ValueError("combiner: weights is empty; give one weight for each member")
+        for name in ("center", "scale", "fill"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(
+                    f"combiner: {name} has {len(getattr(self, name))} numbers for {n} members"
+                )
+        if len(self.pairs) not in (0, n * (n - 1) // 2):
+            raise ValueError(f"combiner: pairs has {len(self.pairs)} numbers for {n} members")
+        if not min(self.scale) > 0:
+            raise ValueError(f"combiner: scale {min(self.scale)!r}; use numbers above 0")
+
+    @property
+    def n_members(self) -> int:
+        """Columns that it takes."""
+        return len(self.weights)
+
+    def __call__(self, logits: ArrayLike) -> Floats:
+        """Return the combined logit of each row, NaN where no member looked.
+
+        Parameters
+        ----------
+        logits : array-like of shape (n, members), float
+
+        Returns
+        -------
+        logit : ndarray of shape (n,), float64
+            Bit-equal for a row whatever else is in the batch.
+
+        Warns
+        -----
+        UserWarning
+            If some members did not look at an image and their medians stand in.
+
+        Raises
+        ------
+        DataError
+            If there is not one column for each member.
+        """
+        columns, unseen = imputed(columns_of(logits, self.n_members), self.fill)
+        z = (columns - np.array(self.center)) / np.array(self.scale)
+        total = np.full(len(z), self.bias)
+        # No matrix product: BLAS adds in an order that depends on the size of the batch.
+        for j, weight in enumerate(self.weights):
+            total += z[:, j] * weight
+        if self.pairs:
+            for weight, (i, j) in zip(
+                self.pairs, combinations(range(self.n_members), 2), strict=True
+            ):
+                total += z[:, i] * z[:, j] * weight
+        return np.where(unseen, np.nan, total)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, the inverse of `from_dict`."""
+        lists = {name: list(getattr(self, name)) for name in _LISTS}
+        return {"kind": "stacking", "bias": self.bias, **lists}
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> "StackedCombiner":
+        """Build a combiner from its description.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, unknown or not of its kind; the message names it.
+        """
+        check_fields("combiner", description, ("kind", "bias", *_LISTS))
+        most = MOST_MEMBERS * (MOST_MEMBERS - 1) // 2
+        lists = {
+            name: check_numbers("combiner", name, description[name], most=most) for name in _LISTS
+        }
+        return cls(bias=check_number("combiner", "bias", description["bias"]), **lists)
+
+
+_LISTS = ("weights", "center", "scale", "fill", "pairs")
+
+
+@dataclass(frozen=True)
+class EstimatorCombiner:
+    """A user's fitted scikit-learn classifier, in memory only.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted on member logits, with `decision_function` or `predict_proba`.
+    fill : tuple of float
+        As in `StackedCombiner`.
+    """
+
+    estimator: Any
+    fill: tuple[float, ...]
+
+    @property
+    def n_members(self) -> int:
+        """Columns that it takes."""
+        return len(self.fill)
+
+    def __call__(self, logits: ArrayLike) -> Floats:
+        """Return the combined logit of each row, NaN where no member looked.
+
+        It is what `decision_function` gives, or else the log-odds of `predict_proba`. Whether a
+        row's is bit-equal whatever else is in the batch is the classifier's affair. Warnings and
+        errors are those of `StackedCombiner`.
+        """
+        columns, unseen = imputed(columns_of(logits, self.n_members), self.fill)
+        if not len(columns):  # which scikit-learn refuses
+            return np.empty(0)
+        if hasattr(self.estimator, "decision_function"):
+            logit = np.asarray(self.estimator.decision_function(columns), dtype=np.float64)
+        else:
+            p = np.asarray(self.estimator.predict_proba(columns)[:, 1], dtype=np.float64)
+            with np.errstate(divide="ignore"):
+                logit = np.clip(np.log(p) - np.log1p(-p), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+        return np.where(unseen, np.nan, logit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Refuse: another library's object has no form that is safe to read again.
+
+        Raises
+        ------
+        BundleError
+            Always.
+        """
+        raise BundleError(
+            f"combiner: a {type(self.estimator).__name__} of your own works in memory but cannot "
+            "be saved; use Stacking() with 'logistic', 'pairwise' or 'boosting', a "
+            "LogisticRegression (after a StandardScaler or not) or a GradientBoostingClassifier"
+        )
+
+
+@dataclass(frozen=True)
+class Stacking:
+    """Learns a classifier on the members' logits; cross-validation chooses its strength.
+
+    Candidates of several strengths are compared by their log loss on images that they did not
+    learn from; the best, of equals the weakest, then learns on all. The logits must be of images
+    that the members did not train on (held out or cross-fitted), or the member that remembers most
+    wins. `learn_decision` cross-fits what comes after.
+
+    Parameters
+    ----------
+    estimator : {"logistic", "pairwise", "boosting"} or classifier, default="logistic"
+        Logistic regression on standardised logits, the same with products of two members, small
+        boosted trees, or a scikit-learn classifier of your own, which is cloned and learns as it
+        is. Of those of your own, a LogisticRegression (after a StandardScaler in a Pipeline or not)
+        and a GradientBoostingClassifier can be saved in a bundle, others cannot.
+    n_folds : int, default=5
+        Of the cross-validation, 2 or more. With fewer images of a class than that, the weakest
+        candidate is taken.
+    seed : int, default=0
+        Deals the folds and grows the trees. Folds know of no groups, so near-duplicates make the
+        choice a little too strong; what is measured stays as honest as its own folds.
+
+    Raises
+    ------
+    ValueError
+        If an option is none of these.
+
+    References
+    ----------
+    .. [1] Wolpert, "Stacked generalization", Neural Networks 5(2), 1992.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.arange(200) % 2
+    >>> logits = rng.normal(2 * y[:, None] - 1, 1.0, (200, 2))
+    >>> Stacking().fit(logits, y).n_members
+    2
+    """
+
+    estimator: Any = "logistic"
+    n_folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.estimator, str):
+            if self.estimator not in _CANDIDATES:
+                raise ValueError(
+                    f"Stacking: estimator is {self.estimator!r}; use one of {list(_CANDIDATES)} "
+                    "or a scikit-learn classifier"
+                )
+        elif not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")):
+            raise ValueError(
+                f"Stacking: estimator is {self.estimator!r}; use a scikit-learn classifier that "
+                "is not fitted, not its class"
+            )
+        if self.n_folds < 2:
+            raise ValueError(f"Stacking: n_folds is {self.n_folds}; use 2 or more")
+
+    def fit(self, logits: ArrayLike, y: ArrayLike) -> Combiner:
+        """Learn the combiner.
+
+        Parameters
+        ----------
+        logits : array-like of shape (n, members), float
+            Finite, of images that the members did not train on.
+        y : array-like of shape (n,), int
+            1 = synthetic, 0 = real; both must occur.
+
+        Returns
+        -------
+        combiner : StackedCombiner, BoostedCombiner or EstimatorCombiner
+
+        Raises
+        ------
+        DataError
+            If a logit is not finite, the labels are not 0 and 1 for these rows, or the
+            classifier of your own gives neither decisions nor probabilities.
+        """
+        from sklearn.base import clone
+
+        columns, labels = check_examples(logits, y)
+        if isinstance(self.estimator, str):
+            chosen = self._strongest_that_helps(columns, labels)
+        else:
+            chosen = clone(self.estimator)
+        fitted = chosen.fit(columns, labels)
+        if not (hasattr(fitted, "decision_function") or hasattr(fitted, "predict_proba")):
+            raise DataError(
+                f"Stacking: a {type(fitted).__name__} has neither decision_function nor "
+                "predict_proba; use a classifier that has one"
+            )
+        return _as_numbers(fitted, tuple(np.median(columns, axis=0).tolist()))
+
+    def _strongest_that_helps(self, columns: Floats, labels: Labels) -> Any:
+        """Return the candidate with the lowest cross-validated log loss, not fitted."""
+        from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+        candidates = _CANDIDATES[self.estimator](self.seed)
+        if min(np.bincount(labels)) < self.n_folds:
+            return candidates[0]
+        folds = StratifiedKFold(self.n_folds, shuffle=True, random_state=self.seed)
+        scores = [
+            cross_val_score(candidate, columns, labels, cv=folds, scoring="neg_log_loss").mean()
+            for candidate in candidates
+        ]
+        return candidates[int(np.argmax(scores))]
+
+
+def _logistic(_: int) -> list[Any]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return [
+        make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
+        for strength in _STRENGTHS
+    ]
+
+
+def _pairwise(_: int) -> list[Any]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    return [
+        make_pipeline(
+            StandardScaler(),
+            PolynomialFeatures(2, interaction_only=True, include_bias=False),
+            LogisticRegression(C=strength, max_iter=1000),
+        )
+        for strength in _STRENGTHS
+    ]
+
+
+def _boosting(seed: int) -> list[Any]:
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    return [
+        GradientBoostingClassifier(max_depth=depth, n_estimators=n_trees, random_state=seed)
+        for depth, n_trees in _BOOSTING
+    ]
+
+
+_CANDIDATES: dict[str, Callable[[int], list[Any]]] = {
+    "logistic": _logistic,
+    "pairwise": _pairwise,
+    "boosting": _boosting,
+}
+
+
+def _as_numbers(fitted: Any, fill: tuple[float, ...]) -> Combiner:
+    """Return a fitted classifier as plain numbers, or, where there is no such form, as it is."""
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    steps = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
+    kinds = tuple(type(step) for step in steps)
+    if kinds == (GradientBoostingClassifier,):
+        return _as_trees(fitted, fill)
+    known = (
+        (LogisticRegression,),
+        (StandardScaler, LogisticRegression),
+        (StandardScaler, PolynomialFeatures, LogisticRegression),
+    )
+    n = len(fill)
+    if kinds not in known or steps[-1].coef_.shape[1] not in (n, n + n * (n - 1) // 2):
+        return EstimatorCombiner(fitted, fill)
+    if len(steps) == 3 and (steps[1].include_bias or not steps[1].interaction_only):
+        return EstimatorCombiner(fitted, fill)
+    scaler, model = steps[0], steps[-1]
+    # A scaler keeps its means even where it was told not to take them off.
+    center = scaler.mean_ if getattr(scaler, "with_mean", False) else None
+    scale = getattr(scaler, "scale_", None)
+    coefficients = tuple(model.coef_[0].tolist())
+    return StackedCombiner(
+        weights=coefficients[:n],
+        bias=float(model.intercept_[0]),
+        center=(0.0,) * n if center is None else tuple(center.tolist()),
+        scale=(1.0,) * n if scale is None else tuple(scale.tolist()),
+        fill=fill,
+        pairs=coefficients[n:],
+    )
+
+
+def _as_trees(fitted: Any, fill: tuple[float, ...]) -> Combiner:
+    """Return scikit-learn's boosted trees as plain numbers, if they start from one number."""
+    largest = max(grown.tree_.node_count for grown in fitted.estimators_[:, 0])
+    if fitted.init is not None or len(fitted.estimators_) > MOST_TREES or largest > MOST_NODES:
+        return EstimatorCombiner(fitted, fill)
+    trees = []
+    for tree in (grown.tree_ for grown in fitted.estimators_[:, 0]):
+        leaf = tree.children_left == -1
+        trees.append(
+            Tree(
+                feature=tuple(np.where(leaf, -1, tree.feature).tolist()),
+                threshold=tuple(np.where(leaf, 0.0, tree.threshold).tolist()),
+                left=tuple(tree.children_left.tolist()),
+                right=tuple(tree.children_right.tolist()),
+                value=tuple((fitted.learning_rate * tree.value[:, 0, 0]).tolist()),
+            )
+        )
+    bare = BoostedCombiner(0.0, tuple(trees), fill)
+    somewhere = np.array([fill])
+    # The start has no public name; it is what the trees leave.
+    bias = float(fitted.decision_function(somewhere)[0] - bare(somewhere)[0])
+    return BoostedCombiner(bias, tuple(trees), fill)

@@ -1,0 +1,189 @@
+import doctest
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from synthdetect.ensemble import band
+from synthdetect.ensemble.band import Band, ConformalBand
+from synthdetect.ensemble.policies import CostWeighted
+from synthdetect.errors import DataError
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:the threshold is learned on", "ignore:all scores", "ignore:the classes are separated"
+)
+
+scores = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1))
+rows = st.lists(st.tuples(st.integers(0, 1), scores), min_size=2, max_size=12)
+costs = st.floats(0.01, 20)
+
+
+def columns(drawn):
+    y, p = (np.array(column) for column in zip(*drawn, strict=True))
+    assume(0 < y.sum() < len(y))
+    return y, p.astype(float)
+
+
+def images(n, seed, strength=1.0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    return y, 1 / (1 + np.exp(-rng.normal(strength * (2 * y - 1), 1.0)))
+
+
+def cost_of(policy, y, p, low, high):
+    prevalence = y.mean() if policy.prevalence is None else policy.prevalence
+    weight = np.where(y == 1, prevalence / np.mean(y == 1), (1 - prevalence) / np.mean(y == 0))
+    called, passed = p >= high, p < low
+    cost = np.where(
+        called,
+        policy.false_positive * (y == 0),
+        np.where(passed, policy.false_negative * (y == 1), policy.review),
+    )
+    return np.mean(weight * cost)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    drawn=rows,
+    false_positive=costs,
+    false_negative=costs,
+    review=costs,
+    prevalence=st.one_of(st.none(), st.floats(0.05, 0.95)),
+)
+def test_band_equals_brute_force_over_all_pairs_of_cuts(
+    drawn, false_positive, false_negative, review, prevalence
+):
+    y, p = columns(drawn)
+    policy = Band(false_positive, false_negative, review, prevalence)
+    learned = policy.fit(y, p, n_replicates=0)
+    values = [*np.unique(p), 0.0, 1.0]
+    best = min(
+        cost_of(policy, y, p, low, high)
+        for low, high in itertools.product(values, values)
+        if low <= high
+    )
+    assert cost_of(policy, y, p, learned.low, learned.high) == pytest.approx(best, rel=1e-9)
+
+
+def test_a_review_that_costs_more_than_errors_leaves_no_band_and_the_cost_weighted_cutoff():
+    y, p = images(400, 0)
+    learned = Band(false_positive=2, false_negative=1, review=5).fit(y, p)
+    cutoff = CostWeighted(false_positive=2, false_negative=1).fit(y, p)
+    assert learned.low == learned.high == cutoff.value
+    assert learned.uncertain_real.value == learned.uncertain_synthetic.value == 0
+
+
+def test_the_band_widens_when_review_gets_cheaper():
+    y, p = images(2000, 1)
+    widths = []
+    for review in (0.4, 0.2, 0.05):
+        learned = Band(review=review).fit(y, p, n_replicates=0)
+        widths.append(learned.high - learned.low)
+    assert 0 <= widths[0] < widths[1] < widths[2]
+
+
+def test_rates_add_up():
+    y, p = images(500, 2)
+    learned = Band(review=0.1).fit(y, p)
+    decided = learned.decide(p)
+    assert learned.false_positive_rate.value == np.mean(decided[y == 0] == "synthetic")
+    assert learned.false_negative_rate.value == np.mean(decided[y == 1] == "real")
+    assert learned.uncertain_real.value == np.mean(decided[y == 0] == "uncertain")
+    assert learned.uncertain_synthetic.value == np.mean(decided[y == 1] == "uncertain")
+    for (low, high), value in (
+        (learned.low_interval, learned.low),
+        (learned.high_interval, learned.high),
+    ):
+        assert 0 < low <= high < 1
+        assert low - 0.2 < value < high + 0.2
+
+
+@pytest.mark.parametrize("strength", [0.5, 3.0], ids=["with a band", "without"])
+def test_conformal_band_keeps_both_wrong_decisions_below_alpha_on_average(strength):
+    wrong = []
+    for seed in range(300):
+        learned = ConformalBand(0.1).fit(*images(200, seed, strength), n_replicates=0)
+        y, p = images(400, 10_000 + seed, strength)
+        decided = learned.decide(p)
+        wrong.append((np.mean(decided[y == 0] == "synthetic"), np.mean(decided[y == 1] == "real")))
+    mean = np.mean(wrong, axis=0)
+    slack = 3 * np.std(wrong, axis=0) / np.sqrt(len(wrong))
+    assert (mean <= 0.1 + slack).all()
+    if strength < 1:  # a band as wide as it must be, not wider
+        assert (mean >= 0.07).all()
+
+
+def test_a_good_detector_needs_no_band():
+    learned = ConformalBand(0.1).fit(*images(1000, 3, strength=3.0))
+    assert learned.low == learned.high
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.25])
+def test_conformal_band_decides_as_crepes_does(alpha):
+    extras = pytest.importorskip("crepes.extras")
+    crepes = pytest.importorskip("crepes")
+    y, p = images(300, 4, strength=0.6)
+    learned = ConformalBand(alpha).fit(y, p, n_replicates=0)
+    _, new_p = images(2000, 5, strength=0.6)
+    proba, new = np.column_stack([1 - p, p]), np.column_stack([1 - new_p, new_p])
+    classifier = crepes.ConformalClassifier().fit(extras.hinge(proba, [0, 1], y), bins=y)
+    bins = np.array([np.zeros(len(new_p), int), np.ones(len(new_p), int)])
+    alphas = extras.hinge(new)
+    within = np.column_stack(
+        [
+            classifier.predict_p(alphas[:, label], bins=bins[label], smoothing=False) > alpha
+            for label in (0, 1)
+        ]
+    )
+    decided = learned.decide(new_p)
+    sets = np.where(within.all(axis=1), "uncertain", np.where(within[:, 1], "synthetic", "real"))
+    assert within.any(axis=1).all()
+    # Inside a gap of the calibration scores crepes decides a little earlier.
+    between = decided != sets
+    assert (decided[between] == "uncertain").all()
+    assert between.mean() < 0.01
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.01])
+def test_conformal_band_says_how_many_images_it_needs(alpha):
+    needed = round(1 / alpha) - 1
+    y = np.repeat([0, 1], [needed, needed - 1])
+    p = np.linspace(0.1, 0.9, len(y))
+    with pytest.raises(DataError, match=f"needs at least {needed} synthetic images; you gave"):
+        ConformalBand(alpha).fit(y, p)
+    assert ConformalBand(alpha).fit(np.append(y, 1), np.append(p, 0.95)).n == 2 * needed
+
+
+@pytest.mark.parametrize("policy", [Band(), ConformalBand(0.2)])
+@pytest.mark.parametrize(
+    ("y", "p"),
+    [
+        (np.arange(40) % 2, np.full(40, 0.5)),
+        (np.repeat([0, 1], 20), np.linspace(0.1, 0.9, 40)),
+        (np.repeat([1, 0], 20), np.linspace(0.1, 0.9, 40)),
+        (np.arange(40) % 2, np.arange(40) % 2 / 1.0),
+    ],
+    ids=["equal", "separated", "reversed", "certain"],
+)
+def test_degenerate_scores_still_give_a_band(policy, y, p):
+    learned = policy.fit(y, p)
+    assert 0 <= learned.low <= learned.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"review": -1.0}, "review is -1.0"),
+        ({"false_positive": 0, "false_negative": 0}, "both costs of errors are 0"),
+        ({"prevalence": 1.0}, "prevalence is 1.0"),
+    ],
+)
+def test_band_refuses_impossible_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        Band(**options)
+
+
+def test_docstring_examples_run():
+    assert doctest.testmod(band).failed == 0
