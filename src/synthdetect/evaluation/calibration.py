@@ -2,16 +2,18 @@
 
 The plain binned errors are biased upwards: noise alone makes them greater than 0. So a bin's error
 here is inferred from how the plain one would come out. For each candidate of the true error, counts
-are simulated of bins whose probabilities are off by that much, in the pattern that the data show
-(noise shrunk away); the interval holds the candidates under which the observed value is no surprise,
-and the estimate is the one under which it is the median. With perfect calibration this covers 0.
+are simulated of bins whose probabilities are off by that much; the interval holds the candidates
+under which the observed value is no surprise, and the estimate is the one under which it is the
+median. How much noise adds depends on how the error is spread over the bins: as the data show it, it
+adds most of what is plausible; spread by each bin's noise, it adds least, and that decides the upper
+end of the ECE.
 
 The true quantity: over the bins of these images' probabilities, the mean (ECE) or the largest (MCE)
 of |expected share of synthetic - mean probability|, where the expectation is over labels.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from synthdetect.evaluation.metrics import equal_bins
 
 N_BINS = 15
 # Candidates of the true error, and simulated data sets for each.
-_N_CANDIDATES, _N_SIMULATED = 48, 2000
+_N_CANDIDATES, _N_SIMULATED = 32, 1000
 
 
 @dataclass(frozen=True)
@@ -139,41 +141,52 @@ def calibration_errors(
     .. [2] Kumar, Liang and Ma, "Verified uncertainty calibration", NeurIPS 2019.
     """
     bins = Bins.of(y, p, n_bins)
-    weight, design = bins.n / bins.n.sum(), design_effect(y - p, cluster)
+    design, tail = design_effect(y - p, cluster), upper_tail(confidence)
     gap = bins.share - bins.p
-    noise = np.maximum(bins.variance, bins.share * (1 - bins.share) / bins.n) * design
-    pattern = gap * gap**2 / np.clip(gap**2 + noise, 1e-12, None)
-    if not pattern.any():
-        pattern = np.ones_like(gap)
-    # Beyond what is seen by more than any noise.
-    farthest = float(weight @ np.abs(gap)) + 4 * float(np.sqrt(noise.max())) + 2 / len(y)
-    scale = farthest / max(float(weight @ np.abs(pattern)), 1e-12)
-    candidates = np.linspace(0, 1, _N_CANDIDATES) ** 2 * scale
-    found: list[list[Floats]] = [[], []]
-    for candidate in candidates:
-        shares = np.clip(bins.p + candidate * pattern, 0, 1)
-        drawn = np.abs(bins.simulated(shares, design, _N_SIMULATED, rng) - bins.p)
-        true = np.abs(shares - bins.p)
-        for one, value, simulated in (
-            (found[0], float(weight @ true), drawn @ weight),
-            (found[1], float(true.max()), drawn.max(axis=1)),
-        ):
-            one.append(np.append(value, np.sort(simulated)))
-    observed = float(weight @ np.abs(gap)), float(np.abs(gap).max())
-    expected, maximum = (
-        _invert(np.stack(rows), value, len(y), upper_tail(confidence))
-        for rows, value in zip(found, observed, strict=True)
+    weight, n = bins.n / bins.n.sum(), len(y)
+    noise = np.sqrt(bins.variance * design)
+    spread_by_noise = np.where(gap > 0, 1, -1) * (noise + 1e-6)
+    seen = _simulate(bins, gap if gap.any() else spread_by_noise, design, rng)
+    least = _simulate(bins, spread_by_noise, design, rng)
+    observed = float(weight @ np.abs(gap))
+    expected = _invert(seen.true @ weight, seen.drawn @ weight, observed, n, tail)
+    even = _invert(least.true @ weight, least.drawn @ weight, observed, n, tail)
+    maximum = _invert(
+        seen.true.max(axis=-1), seen.drawn.max(axis=-1), float(np.abs(gap).max()), n, tail
     )
-    return expected, maximum
+    return replace(expected, high=max(even.high, expected.high)), maximum
 
 
-def _invert(rows: Floats, observed: float, n: int, tail: float) -> Estimate:
-    """Return which true values, in column 0, make `observed` no surprise.
+@dataclass(frozen=True)
+class _Candidates:
+    """Errors of each bin: true ones (candidates, bins) and drawn ones (candidates, sets, bins)."""
+
+    true: Floats
+    drawn: Floats
+
+
+def _simulate(
+    bins: Bins, pattern: Floats, design: float, rng: np.random.Generator
+) -> _Candidates:
+    """Draw errors of bins that are off by multiples of a pattern, from none to beyond the seen."""
+    gap, weight = np.abs(bins.share - bins.p), bins.n / bins.n.sum()
+    noise = np.sqrt(np.maximum(bins.variance, bins.share * (1 - bins.share) / bins.n) * design)
+    farthest = float(weight @ gap) + 2 * float(noise.max()) + 2 / float(bins.n.sum())
+    scale = farthest / float(weight @ np.abs(pattern))
+    true, drawn = [], []
+    for candidate in np.linspace(0, 1, _N_CANDIDATES) ** 2 * scale:
+        shares = np.clip(bins.p + candidate * pattern, 0, 1)
+        true.append(np.abs(shares - bins.p))
+        drawn.append(np.abs(bins.simulated(shares, design, _N_SIMULATED, rng) - bins.p))
+    return _Candidates(np.stack(true), np.stack(drawn))
+
+
+def _invert(true: Floats, simulated: Floats, observed: float, n: int, tail: float) -> Estimate:
+    """Return which true values, one a row of what they let one see, make `observed` no surprise.
 
     Near 0 there is no lower side to be surprised by, so the share of surprises that is allowed
     above moves from both tails to one.
     """
-    true, simulated = rows[:, 0], rows[:, 1:]
     spread = max(float(np.std(simulated[0])), 1e-12)
     lower = tail * np.minimum(1, true / (2 * spread))
     upper = 2 * tail - lower
