@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         SynthdetectError,
         TrainingError,
     )
+    from synthdetect.evaluation.compare import compare
+    from synthdetect.evaluation.evaluate import Evaluation, evaluate
     from synthdetect.images.decode import Limits
     from synthdetect.images.perturb import Augmentation
     from synthdetect.members.backbones import MobileNetV2
@@ -33,6 +35,7 @@ __all__ = [
     "CostWeighted",
     "DataError",
     "Detector",
+    "Evaluation",
     "Fixed",
     "ImageError",
     "Limits",
@@ -45,6 +48,8 @@ __all__ = [
     "TrainingError",
     "Youden",
     "__version__",
+    "compare",
+    "evaluate",
 ]
 
 # The same table as the imports above, for the interpreter; a test compares the two.
@@ -61,6 +66,8 @@ _HOMES = {
         "SynthdetectError",
         "TrainingError",
     ),
+    "synthdetect.evaluation.compare": ("compare",),
+    "synthdetect.evaluation.evaluate": ("Evaluation", "evaluate"),
     "synthdetect.images.decode": ("Limits",),
     "synthdetect.images.perturb": ("Augmentation",),
     "synthdetect.members.backbones": ("MobileNetV2",),

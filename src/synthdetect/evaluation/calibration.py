@@ -4,8 +4,8 @@ The plain binned errors are biased upwards: noise alone makes them greater than 
 here is inferred from how the plain one would come out. For each candidate of the true error, counts
 are simulated of bins whose probabilities are off by that much; the interval holds the candidates
 under which the observed value is no surprise, and the estimate is the one under which it is the
-median. How much noise adds depends on how the error is spread over the bins: as the data show it, it
-adds most of what is plausible; spread by each bin's noise, it adds least, and that decides the upper
+median. How much noise adds depends on how the error is spread over the bins: spread as the data
+show it, noise adds much; spread by each bin's own noise, it adds least, and that decides the upper
 end of the ECE.
 
 The true quantity: over the bins of these images' probabilities, the mean (ECE) or the largest (MCE)
@@ -51,11 +51,11 @@ class Bins:
         _, place = np.unique(equal_bins(p, n_bins), return_inverse=True)
         n = np.bincount(place).astype(np.float64)
         spread = np.bincount(place, weights=p * (1 - p)) / n**2
-        return cls(
-            n, np.bincount(place, weights=p) / n, np.bincount(place, weights=y) / n, spread
-        )
+        return cls(n, np.bincount(place, weights=p) / n, np.bincount(place, weights=y) / n, spread)
 
-    def simulated(self, shares: Floats, design: float, n_sets: int, rng: np.random.Generator) -> Floats:
+    def simulated(
+        self, shares: Floats, design: float, n_sets: int, rng: np.random.Generator
+    ) -> Floats:
         """Draw shares of synthetic images, of shape (n_sets, bins), around the true `shares`.
 
         Labels of images of unequal probability vary less than the binomial distribution says; as
@@ -63,7 +63,9 @@ class Bins:
         """
         uneven = self.variance * self.n / np.clip(self.p * (1 - self.p), 1e-12, None)
         n_trials = np.maximum(1, np.rint(self.n / np.clip(uneven, 1e-3, 1) / design))
-        return np.asarray(rng.binomial(n_trials.astype(np.int64), shares, (n_sets, len(shares))) / n_trials)
+        return np.asarray(
+            rng.binomial(n_trials.astype(np.int64), shares, (n_sets, len(shares))) / n_trials
+        )
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,7 @@ class _Candidates:
     drawn: Floats
 
 
-def _simulate(
-    bins: Bins, pattern: Floats, design: float, rng: np.random.Generator
-) -> _Candidates:
+def _simulate(bins: Bins, pattern: Floats, design: float, rng: np.random.Generator) -> _Candidates:
     """Draw errors of bins that are off by multiples of a pattern, from none to beyond the seen."""
     gap, weight = np.abs(bins.share - bins.p), bins.n / bins.n.sum()
     noise = np.sqrt(np.maximum(bins.variance, bins.share * (1 - bins.share) / bins.n) * design)
@@ -273,8 +273,7 @@ def brier_parts(
     distinct, place = np.unique(p, return_inverse=True)
 
     def split(weights: Floats) -> tuple[float, float, float]:
-        n = np.bincount(place, weights=weights)
-        synthetic = np.bincount(place, weights=weights * y)
+        n, synthetic = (_sums(place, values) for values in (weights, weights * y))
         return _brier_parts(distinct, n, synthetic)
 
     values = np.array(split(np.ones(len(y))))
@@ -287,6 +286,10 @@ def brier_parts(
             for value, a, b in zip(values, low, high, strict=True)
         )
     )
+
+
+def _sums(place: Labels, values: Floats) -> Floats:
+    return np.bincount(place, weights=values).astype(np.float64)
 
 
 def _brier_parts(p: Floats, n: Floats, synthetic: Floats) -> tuple[float, float, float]:

@@ -145,12 +145,17 @@ def decision_figures(
             n_real,
         ),
         synthetic=ClassFigures(
-            rate_among(called, synthetic), recall, implied(lambda a, b: _f1(a, b, share)), n_synthetic
+            rate_among(called, synthetic),
+            recall,
+            implied(lambda a, b: _f1(a, b, share)),
+            n_synthetic,
         ),
     )
 
 
-def predictive_values(recall: Rate, false_positive_rate: Rate, prevalence: float) -> PredictiveValues:
+def predictive_values(
+    recall: Rate, false_positive_rate: Rate, prevalence: float
+) -> PredictiveValues:
     """Return how often decisions are right at a prevalence other than that of the data.
 
     Parameters

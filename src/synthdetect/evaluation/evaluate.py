@@ -3,14 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.data.dataset import labels_to_y
-from synthdetect.ensemble.checks import Floats, Labels
+from synthdetect.ensemble.checks import Floats, Labels, check_vector
 from synthdetect.errors import DataError
+from synthdetect.evaluation import displays
 from synthdetect.evaluation.calibration import (
     BrierParts,
     Reliability,
@@ -37,11 +38,9 @@ from synthdetect.evaluation.metrics import (
 from synthdetect.evaluation.ranking import auroc
 from synthdetect.evaluation.resample import replicate_counts
 
-if TYPE_CHECKING:
-    from synthdetect.evaluation import displays
-
 MAX_FPR = 0.1
 FPR_LIMITS = (0.01, 0.005, 0.001)
+PREVALENCES = (0.5, 0.1, 0.01, 0.001)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +109,7 @@ class Evaluation(DecisionFigures, RankingFigures, CalibrationFigures):
     confidence : float
         Of every interval.
     predictive_values : tuple of PredictiveValues
-        At the prevalence that was asked for, then at 50 %, 10 %, 1 % and 0.1 %.
+        At 50 %, 10 %, 1 % and 0.1 %, and at the prevalence that was asked for; falling.
     groupings : mapping of str to Grouping
     note : str
         What the images are, and what was chosen on them.
@@ -196,23 +195,23 @@ class Evaluation(DecisionFigures, RankingFigures, CalibrationFigures):
 
     def plot_roc(self, ax: Any = None) -> Any:
         """Return scikit-learn's RocCurveDisplay, drawn on `ax` or a new figure."""
-        return self._displays().roc(self, ax)
+        return displays.roc(self, ax)
 
     def plot_precision_recall(self, ax: Any = None) -> Any:
         """Return scikit-learn's PrecisionRecallDisplay."""
-        return self._displays().precision_recall(self, ax)
+        return displays.precision_recall(self, ax)
 
     def plot_det(self, ax: Any = None) -> Any:
         """Return scikit-learn's DetCurveDisplay."""
-        return self._displays().det(self, ax)
+        return displays.det(self, ax)
 
     def plot_reliability(self, ax: Any = None) -> Any:
         """Return scikit-learn's CalibrationDisplay, with consistency bands."""
-        return self._displays().reliability(self, ax)
+        return displays.reliability(self, ax)
 
     def plot_confusion(self, ax: Any = None) -> Any:
         """Return scikit-learn's ConfusionMatrixDisplay."""
-        return self._displays().confusion(self, ax)
+        return displays.confusion(self, ax)
 
     def plot_threshold(
         self,
@@ -221,7 +220,7 @@ class Evaluation(DecisionFigures, RankingFigures, CalibrationFigures):
         false_positive_cost: float = 1.0,
         false_negative_cost: float = 1.0,
         prevalence: float | None = None,
-    ) -> "displays.ThresholdDisplay":
+    ) -> displays.ThresholdDisplay:
         """Return error rates and expected cost an image against the threshold.
 
         Parameters
@@ -233,16 +232,11 @@ class Evaluation(DecisionFigures, RankingFigures, CalibrationFigures):
             Share of synthetic images where the threshold will be used; by default, that of `y`.
         """
         costs = (false_positive_cost, false_negative_cost)
-        return self._displays().threshold(self, costs, prevalence).plot(ax)
+        return displays.threshold(self, costs, prevalence).plot(ax)
 
-    def plot_scores(self, ax: Any = None) -> "displays.ScoreDisplay":
+    def plot_scores(self, ax: Any = None) -> displays.ScoreDisplay:
         """Return a histogram of the probabilities by class."""
-        return self._displays().scores(self).plot(ax)
-
-    def _displays(self) -> Any:
-        from synthdetect.evaluation import displays
-
-        return displays
+        return displays.scores(self).plot(ax)
 
 
 def evaluate(
@@ -255,6 +249,7 @@ def evaluate(
     prevalence: float | None = None,
     confidence: float = 0.95,
     note: str = "",
+    drop_nan: bool = False,
     seed: int = 0,
     n_bootstrap: int = 1000,
 ) -> Evaluation:
@@ -279,6 +274,8 @@ def evaluate(
         Between 0 and 1.
     note : str
         What the images are. Say so if the threshold was chosen on them.
+    drop_nan : bool, default=False
+        Leave out images whose `p` is NaN, those that could not be read, and say so in the note.
     seed : int
         The same seed gives the same intervals.
     n_bootstrap : int
@@ -304,14 +301,22 @@ def evaluate(
     >>> f"{evaluation.accuracy:.1%}"
     '94.0% [91.2%, 96.1%]'
     """
-    labels, scores = check_probability(labels_to_y(y), p)
     if n_bootstrap < 2:
         raise ValueError(f"n_bootstrap is {n_bootstrap}; use 2 or more")
+    labels = labels_to_y(y)
+    scores = check_vector("p", p)
     named = _groupings(groups, len(labels))
     clusters = None if cluster is None else _codes("cluster", cluster, len(labels))
+    if drop_nan and len(scores) == len(labels):
+        read = ~np.isnan(scores)
+        labels, scores = labels[read], scores[read]
+        named = {name: group[read] for name, group in named.items()}
+        clusters = None if clusters is None else clusters[read]
+        note = _with_unread(note, int(np.sum(~read)))
+    labels, scores = check_probability(labels, scores)
     drawing = _Drawing(labels, clusters, n_bootstrap, seed, confidence)
     decided = decision_figures(labels, scores >= threshold, confidence, clusters)
-    shares = (() if prevalence is None else (prevalence,)) + (0.5, 0.1, 0.01, 0.001)
+    shares = {*PREVALENCES, *([] if prevalence is None else [prevalence])}
     return Evaluation(
         **vars(decided),
         **vars(_ranking(labels, scores, drawing)),
@@ -323,7 +328,7 @@ def evaluate(
         confidence=confidence,
         predictive_values=tuple(
             predictive_values(decided.synthetic.recall, decided.false_positive_rate, share)
-            for share in dict.fromkeys(shares)
+            for share in sorted(shares, reverse=True)
         ),
         groupings=group_figures(
             labels,
@@ -390,6 +395,11 @@ def _calibration(y: Labels, p: Floats, drawing: _Drawing) -> CalibrationFigures:
         plain_expected_calibration_error=expected_calibration_error(y, p),
         reliability=reliability(y, p, rng=drawing.rng(3), confidence=confidence, cluster=cluster),
     )
+
+
+def _with_unread(note: str, n: int) -> str:
+    unread = f"{n} image(s) could not be read and are left out." if n else ""
+    return " ".join(filter(None, (note, unread)))
 
 
 def _groupings(

@@ -172,7 +172,7 @@ def clustered_variance(influence: NDArray[np.float64], cluster: Clusters | None)
     sums = influence
     if cluster is not None:
         _, place = np.unique(cluster, return_inverse=True)
-        sums = np.bincount(place, weights=influence)
+        sums = np.bincount(place, weights=influence).astype(np.float64)
     n_clusters = len(sums)
     return float(np.sum(sums**2) * n_clusters / (n_clusters - 1)) if n_clusters > 1 else 0.0
 

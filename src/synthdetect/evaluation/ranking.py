@@ -147,9 +147,7 @@ def _placements(labels: Labels, scores: Floats) -> tuple[Floats, Floats]:
     return real_below / np.sum(~synthetic), 1 - synthetic_below / np.sum(synthetic)
 
 
-def _variance(
-    labels: Labels, placements: tuple[Floats, Floats], cluster: Clusters | None
-) -> float:
+def _variance(labels: Labels, placements: tuple[Floats, Floats], cluster: Clusters | None) -> float:
     """Return the variance of the mean placement; 0.0 with one image of a class."""
     synthetic, real = placements
     if len(synthetic) < 2 or len(real) < 2:

@@ -45,19 +45,19 @@ class Row:
 
 def number(value: float, spec: str) -> str:
     """Return a number as text; `not defined` for NaN."""
-    return "not defined" if np.isnan(value) else f"{value:{spec}}"
+    return "not defined" if np.isnan(value) else f"{value:{spec}}".replace("%", " %")
 
 
 def interval(figure: Estimate, spec: str) -> str:
     """Return the interval as text."""
-    return f"{figure.low:{spec}} to {figure.high:{spec}}"
+    return f"{number(figure.low, spec)} to {number(figure.high, spec)}"
 
 
-def rate_cell(figure: Estimate) -> str:
-    """Return a rate of a group as one cell."""
-    if not figure.n:
+def rate_cell(figure: Estimate, spec: str = ".1%") -> str:
+    """Return a rate and its interval as one cell; a dash where there is none."""
+    if np.isnan(figure.value):
         return "–"
-    return f"{figure.value:.1%} ({interval(figure, '.1%')})"
+    return f"{number(figure.value, spec)} ({interval(figure, spec)})"
 
 
 def decision_rows(evaluation: "Evaluation") -> list[Row]:
@@ -191,11 +191,9 @@ def predictive_cells(evaluation: "Evaluation") -> list[tuple[str, str, str]]:
     """Prevalence, then how often each decision is right."""
     return [
         (
-            f"{one.prevalence:.4g}" if one.prevalence < 0.001 else f"{one.prevalence * 100:.4g} %",
-            *(
-                "not defined" if np.isnan(figure.value) else rate_cell(figure)
-                for figure in (one.synthetic, one.real)
-            ),
+            f"{one.prevalence * 100:.4g} %",
+            rate_cell(one.synthetic, ".2%"),
+            rate_cell(one.real, ".2%"),
         )
         for one in evaluation.predictive_values
     ]
