@@ -147,7 +147,9 @@ def calibration_errors(
     gap = bins.share - bins.p
     weight, n = bins.n / bins.n.sum(), len(y)
     noise = np.sqrt(bins.variance * design)
-    spread_by_noise = np.where(gap > 0, 1, -1) * (noise + 1e-6)
+    # Where noise hides the side, an error is on the one with room for it.
+    side = np.where(np.abs(gap) > 2 * noise, np.sign(gap), np.where(bins.p < 0.5, 1, -1))
+    spread_by_noise = np.where(side < 0, -1, 1) * (noise + 1e-6)
     seen = _simulate(bins, gap if gap.any() else spread_by_noise, design, rng)
     least = _simulate(bins, spread_by_noise, design, rng)
     observed = float(weight @ np.abs(gap))
@@ -171,7 +173,7 @@ def _simulate(bins: Bins, pattern: Floats, design: float, rng: np.random.Generat
     """Draw errors of bins that are off by multiples of a pattern, from none to beyond the seen."""
     gap, weight = np.abs(bins.share - bins.p), bins.n / bins.n.sum()
     noise = np.sqrt(np.maximum(bins.variance, bins.share * (1 - bins.share) / bins.n) * design)
-    farthest = float(weight @ gap) + 2 * float(noise.max()) + 2 / float(bins.n.sum())
+    farthest = float(weight @ gap) + 2 * float(noise.max()) + 8 * design / float(bins.n.sum())
     scale = farthest / float(weight @ np.abs(pattern))
     true, drawn = [], []
     for candidate in np.linspace(0, 1, _N_CANDIDATES) ** 2 * scale:

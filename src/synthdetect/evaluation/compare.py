@@ -12,6 +12,7 @@ from synthdetect.evaluation.interval import Difference, json_ready, upper_tail
 from synthdetect.evaluation.metrics import log_losses
 from synthdetect.evaluation.ranking import auroc_difference
 from synthdetect.evaluation.resample import replicate_counts
+from synthdetect.evaluation.text import p_text
 
 if TYPE_CHECKING:
     from synthdetect.evaluation.evaluate import Evaluation
@@ -155,7 +156,7 @@ def _check_pair(a: "Evaluation", b: "Evaluation") -> None:
             "in the same order"
         )
     clusters = [one.cluster for one in (a, b) if one.cluster is not None]
-    if len(clusters) == 1 or (clusters and not np.array_equal(*clusters)):
+    if len(clusters) == 1 or (clusters and not np.array_equal(clusters[0], clusters[1])):
         raise DataError("compare: the clusters differ; give the same ones to both evaluations")
     if a.confidence != b.confidence:
         raise DataError(
@@ -182,9 +183,9 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         ("log loss", one.log_loss, "lower"),
         ("Brier score", one.brier, "lower"),
     ):
-        yield f"  {name:<12} {figure:+.4f}  p = {figure.p_value:.4f}  ({better} is better)"
+        yield f"  {name:<12} {figure:+.4f}  p {p_text(figure.p_value)}  ({better} is better)"
     test = one.mcnemar
     yield (
         f"  right only by the first: {test.n_only_a}, only by the second: {test.n_only_b}; "
-        f"McNemar p = {test.p_value:.4f}"
+        f"McNemar p {p_text(test.p_value)}"
     )

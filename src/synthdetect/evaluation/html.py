@@ -181,7 +181,7 @@ def _card(name: str, figure: Estimate, spec: str, words: str, level: str) -> str
     return (
         f"<li><span>{escape(name)}</span><strong>{number(figure.value, spec)}</strong>"
         f'<span class="soft">{interval(figure, spec)} ({level} interval)</span>'
-        f'<span class="soft">{escape(words)}, n = {figure.n:,}</span></li>'
+        f'<span class="soft">{escape(words)}, n\u00a0=\u00a0{figure.n:,}</span></li>'
     )
 
 

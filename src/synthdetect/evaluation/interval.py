@@ -241,7 +241,9 @@ def logit_interval(
     tail = upper_tail(confidence)
     if value in (0.0, 1.0):
         return Estimate(value, *_clopper_pearson(value * n_pairs, n_pairs, tail), n)
-    half = -ndtri(tail) * np.sqrt(variance or value * (1 - value) / n_pairs) / (value * (1 - value))
+    # Rounding leaves a little of a variance of 0.
+    known = variance if variance > 1e-15 else value * (1 - value) / n_pairs
+    half = -ndtri(tail) * np.sqrt(known) / (value * (1 - value))
     low, high = expit(logit(value) - half), expit(logit(value) + half)
     return Estimate(value, float(low), float(high), n)
 

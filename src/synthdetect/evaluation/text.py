@@ -216,12 +216,17 @@ def gap_cells(evaluation: "Evaluation", name: str) -> list[tuple[str, ...]]:
             rate_cell(gap.difference),
             gap.lowest,
             gap.highest,
-            f"{gap.p_value:.4f}",
-            f"{gap.p_adjusted:.4f}",
+            p_text(gap.p_value),
+            p_text(gap.p_adjusted),
             verdict(gap, tail),
         )
         for figure, gap in evaluation.groupings[name].gaps.items()
     ]
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value as text, never as 0."""
+    return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.4f}"
 
 
 def verdict(gap: Gap, tail: float) -> str:
