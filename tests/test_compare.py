@@ -56,6 +56,7 @@ def test_a_detector_does_not_differ_from_itself():
     assert got.mcnemar.p_value == got.auroc.p_value == 1
 
 
+@pytest.mark.slow
 def test_equals_differ_as_often_as_chance_would():
     p_values = np.array(
         [compare(*pair(200, seed, (2, 2)), n_bootstrap=400).brier.p_value for seed in range(40)]
@@ -89,12 +90,12 @@ def test_text_and_json_tell_all():
 def test_what_is_not_paired_is_refused():
     a, b = pair(40)
     other = evaluate(1 - a.y, a.p, 0.5, n_bootstrap=2)
-    with pytest.raises(DataError, match="the labels differ .* same images, in the same order"):
+    with pytest.raises(DataError, match=r"the labels differ .* same images, in the same order"):
         compare(a, other)
     clustered, _ = pair(40, cluster=np.arange(40) // 2)
     with pytest.raises(DataError, match="the clusters differ"):
         compare(clustered, b)
-    with pytest.raises(DataError, match="the confidence is 0.9 and 0.95"):
+    with pytest.raises(DataError, match=r"the confidence is 0\.9 and 0\.95"):
         compare(pair(40, confidence=0.9)[0], b)
     with pytest.raises(ValueError, match="n_bootstrap is 1"):
         compare(a, b, n_bootstrap=1)

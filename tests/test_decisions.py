@@ -93,7 +93,7 @@ def test_at_the_share_of_the_data_the_predictive_value_is_the_precision():
 
 @pytest.mark.parametrize("prevalence", [-0.1, 1.1, float("nan")])
 def test_an_impossible_prevalence_is_refused(prevalence):
-    with pytest.raises(ValueError, match="prevalence is .*use a share of images from 0 to 1"):
+    with pytest.raises(ValueError, match=r"prevalence is .*use a share of images from 0 to 1"):
         predictive_values(rate(1, 2), rate(1, 2), prevalence)
 
 

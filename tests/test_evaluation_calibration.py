@@ -1,4 +1,4 @@
-"""Calibration errors without the bias of noise, reliability bands, and the parts of Brier's score."""
+"""Calibration errors without the bias of noise, reliability bands, parts of the Brier score."""
 
 import numpy as np
 import pytest

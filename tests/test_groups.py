@@ -45,6 +45,7 @@ def test_a_real_gap_is_found_and_told():
     assert gap.difference.n == 800
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clustered", [False, True], ids=["images", "clusters"])
 def test_gaps_of_chance_have_evenly_spread_p_values(clustered):
     p_values = []

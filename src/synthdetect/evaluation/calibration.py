@@ -61,11 +61,13 @@ class Bins:
         Labels of images of unequal probability vary less than the binomial distribution says; as
         many trials as have the right mean and variance stand in for the images.
         """
-        uneven = self.variance * self.n / np.clip(self.p * (1 - self.p), 1e-12, None)
+        even = self.p * (1 - self.p)
+        uneven = np.divide(self.variance * self.n, even, out=np.ones_like(even), where=even > 1e-9)
         n_trials = np.maximum(1, np.rint(self.n / np.clip(uneven, 1e-3, 1) / design))
-        return np.asarray(
-            rng.binomial(n_trials.astype(np.int64), shares, (n_sets, len(shares))) / n_trials
-        )
+        # A bin's draws one after the other: the generator prepares each distribution once.
+        trials = n_trials.astype(np.int64)[:, np.newaxis]
+        drawn = rng.binomial(trials, shares[:, np.newaxis], (len(shares), n_sets))
+        return np.asarray((drawn / trials).T)
 
 
 @dataclass(frozen=True)
