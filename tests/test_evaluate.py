@@ -129,6 +129,16 @@ def test_what_does_not_fit_is_refused(options, message):
         evaluate([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.9], 0.5, **options)
 
 
+def test_a_threshold_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="threshold is NaN; use a number"):
+        evaluate([0, 1], [0.1, 0.9], float("nan"))
+
+
+def test_no_images_are_refused():
+    with pytest.raises(DataError, match="y is empty; give at least one image"):
+        evaluate([], [], 0.5)
+
+
 def test_p_of_another_length_is_refused():
     with pytest.raises(DataError, match="y has shape"):
         evaluate([0, 1], [0.1, 0.2, 0.3], 0.5, drop_nan=True)
