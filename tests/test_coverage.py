@@ -103,4 +103,5 @@ def test_ece_covers(wrong, n):
         expected, _ = calibration_errors((rng.random(n) < q).astype(int), p, rng=rng)
         bins = Bins.of(q, p, 15)
         held.append(covers(expected, float(bins.n / n @ np.abs(bins.share - bins.p))))
+    # 300 data sets know the coverage to 1.3 % only, one standard error.
     assert LOW - 0.005 <= np.mean(held) <= HIGH + 0.01, np.mean(held)
