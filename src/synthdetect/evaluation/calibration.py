@@ -10,7 +10,7 @@ end of the ECE.
 
 The true quantity: over the bins of these images' probabilities, the mean (ECE) or the largest (MCE)
 of |expected share of synthetic - mean probability|, where the expectation is over labels. Simulated
-with probabilities that were right, too certain or shifted (400 and 1,600 images, 300 data sets each),
+with probabilities that were right, too certain or shifted (400 and 1,600 images, 300 sets of each),
 intervals of 95 % covered 93 % to 97 % for the ECE as for the MCE.
 """
 
