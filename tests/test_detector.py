@@ -25,6 +25,7 @@ from synthdetect import (
 from synthdetect.bundle.hub import bundled_names
 from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.errors import BundleError, DataError, ImageError, NotFittedError
+from synthdetect.evaluation.evaluate import evaluate
 from synthdetect.images.views import Crops
 
 NAMES = ["tiny", *bundled_names()]
@@ -298,3 +299,33 @@ def test_fit_again_in_a_used_folder_needs_resume(fitted, images):
 def test_fit_without_members_says_so(images):
     with pytest.raises(ValueError, match="no \\[\\[members\\]\\]; give at least one"):
         Detector().fit(images, [0] * 6 + [1] * 6)
+
+
+def test_evaluate_is_the_evaluation_of_its_probabilities(detector):
+    images, y = labelled_arrays(15, seed=7)
+    evaluation = detector.evaluate(images, y, groups={"kind": y}, prevalence=0.02)
+    wanted = evaluate(
+        y,
+        detector.predict_proba(images)[:, 1],
+        detector.threshold_,
+        groups={"kind": y},
+        prevalence=0.02,
+    )
+    assert evaluation.to_json() == wanted.to_json()
+
+
+def test_evaluate_leaves_out_bad_images_when_asked(detector):
+    images, y = labelled_arrays(5, seed=7)
+    images[2] = b"no image"
+    with pytest.raises(ImageError, match="image 2"):
+        detector.evaluate(images, y)
+    evaluation = detector.evaluate(images, y, groups=y, cluster=range(10), on_error="nan")
+    assert evaluation.n == 9
+    assert "1 image(s) could not be read" in evaluation.note
+    assert list(detector.errors_) == [2]
+
+
+def test_evaluate_refuses_labels_that_do_not_fit(detector):
+    images, y = labelled_arrays(5, seed=7)
+    with pytest.raises(DataError, match="9 labels for 10 images"):
+        detector.evaluate(images, y[:-1])

@@ -28,9 +28,19 @@ if TYPE_CHECKING:
         SynthdetectError,
         TrainingError,
     )
+    from synthdetect.evaluation.compare import compare
+    from synthdetect.evaluation.evaluate import Evaluation, evaluate
     from synthdetect.images.decode import Limits
     from synthdetect.images.perturb import Augmentation
-    from synthdetect.members.backbones import MobileNetV2
+    from synthdetect.members.backbones import (
+        EfficientNetB0,
+        MobileNetV2,
+        MobileNetV3Large,
+        Residual,
+        ResNet50,
+        Sequential,
+        Xception,
+    )
     from synthdetect.members.spectrum import SpectralMember
 
 __version__ = "0.1.0.dev0"
@@ -46,7 +56,9 @@ __all__ = [
     "CostWeighted",
     "DataError",
     "Detector",
+    "EfficientNetB0",
     "EqualError",
+    "Evaluation",
     "FBeta",
     "Fixed",
     "ImageError",
@@ -58,9 +70,13 @@ __all__ = [
     "MinRecall",
     "MissingExtraError",
     "MobileNetV2",
+    "MobileNetV3Large",
     "NotFittedError",
     "PlattScaling",
     "RecipeError",
+    "ResNet50",
+    "Residual",
+    "Sequential",
     "SoftVote",
     "SpectralMember",
     "Stacking",
@@ -68,9 +84,12 @@ __all__ = [
     "TemperatureScaling",
     "TrainingError",
     "TrimmedMean",
+    "Xception",
     "Youden",
     "__version__",
+    "compare",
     "estimate_prevalence",
+    "evaluate",
     "shift_prevalence",
 ]
 
@@ -96,9 +115,19 @@ _HOMES = {
         "SynthdetectError",
         "TrainingError",
     ),
+    "synthdetect.evaluation.compare": ("compare",),
+    "synthdetect.evaluation.evaluate": ("Evaluation", "evaluate"),
     "synthdetect.images.decode": ("Limits",),
     "synthdetect.images.perturb": ("Augmentation",),
-    "synthdetect.members.backbones": ("MobileNetV2",),
+    "synthdetect.members.backbones": (
+        "EfficientNetB0",
+        "MobileNetV2",
+        "MobileNetV3Large",
+        "ResNet50",
+        "Residual",
+        "Sequential",
+        "Xception",
+    ),
     "synthdetect.members.spectrum": ("SpectralMember",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

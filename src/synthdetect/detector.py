@@ -21,6 +21,7 @@ from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.policies import Youden
 from synthdetect.ensemble.threshold import BandThreshold, Policy
 from synthdetect.errors import ImageError, NotFittedError
+from synthdetect.evaluation.evaluate import Evaluation, evaluate
 from synthdetect.evaluation.report import as_lines
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturb import Augmentation
@@ -358,6 +359,54 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.errors_ = errors
         self._bundle = self._seal(self._bundle.manifest.name, _facts_before(self._bundle))
         return self
+
+    def evaluate(
+        self,
+        images: Any,
+        y: ArrayLike,
+        *,
+        groups: Mapping[str, ArrayLike] | ArrayLike | None = None,
+        cluster: ArrayLike | None = None,
+        prevalence: float | None = None,
+        on_error: OnError = "raise",
+    ) -> Evaluation:
+        """Measure probabilities and decisions on labelled images, every figure with its interval.
+
+        Parameters
+        ----------
+        images : as for `predict_proba`
+            Not those that it was trained or calibrated on, or the figures are optimistic.
+        y : array-like of shape (n,)
+            `real`/`synthetic` or 0/1 with 1 = synthetic.
+        groups, cluster, prevalence
+            As for `synthdetect.evaluate`; one value for each image.
+        on_error : {"raise", "nan"}, default="raise"
+            With "nan", bad images are left out, told in `errors_`, and counted in the note.
+
+        Returns
+        -------
+        evaluation : Evaluation
+            Print it, or see its `to_html`.
+
+        Raises
+        ------
+        DataError
+            If labels, groups or clusters do not fit the images.
+        ImageError, NotFittedError
+            As `predict_proba`.
+        """
+        self._fitted()
+        labels_to_y(y)  # before a long look at the images
+        p = self._probabilities(images, on_error)
+        return evaluate(
+            labels_to_y(y, n=len(p)),
+            p,
+            self.threshold_,
+            groups=groups,
+            cluster=cluster,
+            prevalence=prevalence,
+            drop_nan=on_error == "nan",
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the detector as a bundle: a folder, or one file if `path` ends in `.zip`.

@@ -9,11 +9,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.ensemble.checks import Floats, Labels
 from synthdetect.errors import DataError
-from synthdetect.evaluation.interval import Estimate, Rate, json_ready, rate, upper_tail
+from synthdetect.evaluation.interval import (
+    Clusters,
+    Estimate,
+    Rate,
+    clustered_variance,
+    json_ready,
+    rate,
+    upper_tail,
+)
 from synthdetect.evaluation.ranking import auroc, check_scores, mid_ranks
 
 
-def log_loss(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
+def log_loss(
+    y: ArrayLike,
+    p: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    cluster: Clusters | None = None,
+) -> Estimate:
     """Return the mean log loss, in nats, with the normal interval of a mean.
 
     Parameters
@@ -24,6 +38,8 @@ def log_loss(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
         P(synthetic), 0 to 1; 0 and 1 count as 2.2e-16 from the end.
     confidence : float
         Between 0 and 1.
+    cluster : ndarray of shape (n,), int64, optional
+        Images that go together, such as those of one person; the variance is that between clusters.
 
     Returns
     -------
@@ -35,19 +51,29 @@ def log_loss(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
     DataError
         If the arrays do not fit, a label is not 0 or 1, or a probability is not in 0..1.
     """
-    labels, scores = _check_probability(y, p)
+    return mean_estimate(log_losses(*check_probability(y, p)), np.inf, confidence, cluster)
+
+
+def log_losses(labels: Labels, scores: Floats) -> Floats:
+    """Return the log loss of each image; 0 and 1 count as 2.2e-16 from the end."""
     margin = np.finfo(np.float64).eps
     own = np.clip(np.where(labels == 1, scores, 1 - scores), margin, 1 - margin)
-    return _mean(-np.log(own), np.inf, confidence)
+    return np.asarray(-np.log(own))
 
 
-def brier(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
+def brier(
+    y: ArrayLike,
+    p: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    cluster: Clusters | None = None,
+) -> Estimate:
     """Return the mean squared error of `p` (Brier 1950), 0 to 1.
 
     Parameters and errors are those of `log_loss`; the interval is the normal one of a mean.
     """
-    labels, scores = _check_probability(y, p)
-    return _mean((scores - labels) ** 2, 1.0, confidence)
+    labels, scores = check_probability(y, p)
+    return mean_estimate((scores - labels) ** 2, 1.0, confidence, cluster)
 
 
 def expected_calibration_error(y: ArrayLike, p: ArrayLike, n_bins: int = 15) -> float:
@@ -78,10 +104,14 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, n_bins: int = 15) -> 
     """
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins}; use 1 or more")
-    labels, scores = _check_probability(y, p)
-    place = ((mid_ranks(scores) - 0.5) / len(scores) * n_bins).astype(np.int64)
-    gap = np.bincount(place, weights=scores - labels)
+    labels, scores = check_probability(y, p)
+    gap = np.bincount(equal_bins(scores, n_bins), weights=scores - labels)
     return float(np.abs(gap).sum() / len(scores))
+
+
+def equal_bins(scores: Floats, n_bins: int) -> NDArray[np.int64]:
+    """Return the bin of each score, of `n_bins` of equal numbers; equal scores share one."""
+    return ((mid_ranks(scores) - 0.5) / len(scores) * n_bins).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -153,7 +183,7 @@ def figures(y: ArrayLike, p: ArrayLike, threshold: float, confidence: float = 0.
     DataError
         If the arrays do not fit, a label is not 0 or 1, or a probability is not in 0..1.
     """
-    labels, scores = _check_probability(y, p)
+    labels, scores = check_probability(y, p)
     called = scores >= threshold
     n, n_synthetic = len(labels), int(labels.sum())
     n_real = n - n_synthetic
@@ -207,7 +237,7 @@ def by_group(
     DataError
         As `figures`, or if there is not one group for each image.
     """
-    labels, scores = _check_probability(y, p)
+    labels, scores = check_probability(y, p)
     names = np.array([str(group) for group in groups])
     if len(names) != len(labels):
         raise DataError(f"groups has {len(names)} rows, y has {len(labels)}; give one for each")
@@ -219,19 +249,21 @@ def by_group(
     }
 
 
-def _mean(losses: Floats, largest: float, confidence: float) -> Estimate:
+def mean_estimate(
+    losses: Floats, largest: float, confidence: float, cluster: Clusters | None = None
+) -> Estimate:
     """Return the mean of losses in 0..largest with its normal interval."""
     from scipy.special import ndtri
 
     tail = upper_tail(confidence)
     value, n = float(losses.mean()), len(losses)
-    if n < 2:
+    if n < 2 or (cluster is not None and len(np.unique(cluster)) < 2):
         return Estimate(value, 0.0, largest, n)
-    half = float(-ndtri(tail) * np.std(losses, ddof=1) / np.sqrt(n))
+    half = float(-ndtri(tail) * np.sqrt(clustered_variance((losses - value) / n, cluster)))
     return Estimate(value, max(0.0, value - half), min(largest, value + half), n)
 
 
-def _check_probability(y: ArrayLike, p: ArrayLike) -> tuple[Labels, Floats]:
+def check_probability(y: ArrayLike, p: ArrayLike) -> tuple[Labels, Floats]:
     """Return clean labels and probabilities in 0..1."""
     labels, scores = check_scores(y, p)
     outside: NDArray[np.int64] = np.flatnonzero((scores < 0) | (scores > 1))

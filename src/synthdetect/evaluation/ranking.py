@@ -4,10 +4,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.checks import Floats, Labels, check_finite, check_labels, check_vector
-from synthdetect.evaluation.interval import Difference, Estimate, rate, upper_tail
+from synthdetect.evaluation.interval import (
+    Clusters,
+    Difference,
+    Estimate,
+    clustered_variance,
+    logit_interval,
+    upper_tail,
+)
 
 
-def auroc(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
+def auroc(
+    y: ArrayLike,
+    p: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    cluster: Clusters | None = None,
+) -> Estimate:
     """Return the area under the ROC curve with DeLong's interval.
 
     The variance is that of DeLong et al. (1988) by the fast algorithm of Sun and Xu (2014); the
@@ -27,6 +40,9 @@ def auroc(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
         P(synthetic), or any finite score that rises with it.
     confidence : float
         Between 0 and 1.
+    cluster : ndarray of shape (n,), int64, optional
+        Images that go together, such as those of one person. The variance is then that between
+        clusters (Obuchowski 1997), and m is at most the number of clusters.
 
     Returns
     -------
@@ -44,33 +60,31 @@ def auroc(y: ArrayLike, p: ArrayLike, confidence: float = 0.95) -> Estimate:
        receiver operating characteristic curves", Biometrics 44(3), 1988.
     .. [2] Sun and Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing
        Letters 21(11), 2014.
+    .. [3] Obuchowski, "Nonparametric analysis of clustered ROC curve data", Biometrics 53(2), 1997.
 
     Examples
     --------
     >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value
     0.75
     """
-    from scipy.special import expit, logit, ndtri
-
     labels, scores = check_scores(y, p)
-    n, n_synthetic = len(labels), int(labels.sum())
-    n_pairs = min(n_synthetic, n - n_synthetic)
-    tail = upper_tail(confidence)
+    n, n_pairs = len(labels), _n_pairs(labels, cluster)
+    upper_tail(confidence)
     if n_pairs == 0:
         return Estimate(float("nan"), 0.0, 1.0, n)
     placements = _placements(labels, scores)
     area = float(placements[0].mean())
-    if area in (0.0, 1.0):
-        pairs = rate(int(area) * n_pairs, n_pairs, confidence)
-        return Estimate(area, pairs.low, pairs.high, n)
-    variance = _variance(*placements) or area * (1 - area) / n_pairs
-    half = -ndtri(tail) * np.sqrt(variance) / (area * (1 - area))
-    low, high = expit(logit(area) - half), expit(logit(area) + half)
-    return Estimate(area, float(low), float(high), n)
+    variance = _variance(labels, placements, cluster)
+    return logit_interval(area, variance, n_pairs, n, confidence)
 
 
 def auroc_difference(
-    y: ArrayLike, p_a: ArrayLike, p_b: ArrayLike, confidence: float = 0.95
+    y: ArrayLike,
+    p_a: ArrayLike,
+    p_b: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    cluster: Clusters | None = None,
 ) -> Difference:
     """Return AUROC of `p_a` minus that of `p_b` on the same images (DeLong et al. 1988).
 
@@ -85,6 +99,8 @@ def auroc_difference(
         Two finite scores of the same images.
     confidence : float
         Between 0 and 1.
+    cluster : ndarray of shape (n,), int64, optional
+        As for `auroc`.
 
     Returns
     -------
@@ -100,8 +116,7 @@ def auroc_difference(
 
     labels, scores_a = check_scores(y, p_a, "p_a")
     _, scores_b = check_scores(y, p_b, "p_b")
-    n, n_synthetic = len(labels), int(labels.sum())
-    n_pairs = min(n_synthetic, n - n_synthetic)
+    n, n_pairs = len(labels), _n_pairs(labels, cluster)
     tail = upper_tail(confidence)
     if n_pairs == 0:
         return Difference(float("nan"), -1.0, 1.0, n, float("nan"))
@@ -110,7 +125,7 @@ def auroc_difference(
     placements_a, placements_b = _placements(labels, scores_a), _placements(labels, scores_b)
     synthetic, real = (a - b for a, b in zip(placements_a, placements_b, strict=True))
     value = float(synthetic.mean())
-    variance = _variance(synthetic, real)
+    variance = _variance(labels, (synthetic, real), cluster)
     if variance:
         half = float(-ndtri(tail) * np.sqrt(variance))
         p_value = float(2 * ndtr(-abs(value) / np.sqrt(variance)))
@@ -132,11 +147,24 @@ def _placements(labels: Labels, scores: Floats) -> tuple[Floats, Floats]:
     return real_below / np.sum(~synthetic), 1 - synthetic_below / np.sum(synthetic)
 
 
-def _variance(synthetic: Floats, real: Floats) -> float:
-    """Return DeLong's variance of the mean placement; 0.0 with one image of a class."""
+def _variance(labels: Labels, placements: tuple[Floats, Floats], cluster: Clusters | None) -> float:
+    """Return the variance of the mean placement; 0.0 with one image of a class."""
+    synthetic, real = placements
     if len(synthetic) < 2 or len(real) < 2:
         return 0.0
-    return float(np.var(synthetic, ddof=1) / len(synthetic) + np.var(real, ddof=1) / len(real))
+    if cluster is None:
+        return float(np.var(synthetic, ddof=1) / len(synthetic) + np.var(real, ddof=1) / len(real))
+    influence = np.empty(len(labels))
+    influence[labels == 1] = (synthetic - synthetic.mean()) / len(synthetic)
+    influence[labels == 0] = (real - real.mean()) / len(real)
+    return clustered_variance(influence, cluster)
+
+
+def _n_pairs(labels: Labels, cluster: Clusters | None) -> int:
+    """Return how many pairs of a real and a synthetic image have nothing in common."""
+    if cluster is None:
+        return int(min(labels.sum(), len(labels) - labels.sum()))
+    return min(len(np.unique(cluster[labels == label])) for label in (0, 1))
 
 
 def mid_ranks(values: Floats) -> Floats:

@@ -1,0 +1,38 @@
+"""Write a report whole, or not at all."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike[str] | None, text: str) -> str:
+    """Write UTF-8 text to a file, replacing what is there at once; return the text.
+
+    Parameters
+    ----------
+    path : path-like or None
+        None writes nothing.
+    text : str
+
+    Returns
+    -------
+    text : str
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an earlier one is then as it was.
+    """
+    if path is None:
+        return text
+    target = Path(path)
+    stage = target.with_name(f".{target.name}.{secrets.token_hex(4)}.synthdetect-tmp")
+    try:
+        stage.write_text(text, encoding="utf-8", newline="\n")
+        stage.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            stage.unlink()
+        raise
+    return text
