@@ -208,7 +208,9 @@ def test_links_resolve(page):
 
 
 def as_text(value: object) -> str:
-    """A default as the tables write it."""
+    """A default as the tables write it, which is as TOML does."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value)
