@@ -35,6 +35,17 @@ def test_each_group_has_its_own_rates():
     assert groups["b"].false_positive_rate.n == 0
 
 
+def test_images_without_a_group_do_not_make_one():
+    place = np.repeat(["dark", "light", ""], 200)
+    y, called = coin(600, 0, np.where(place == "", 0.1, 0.9))
+    found = measured(y, called, skin=place, unknown=np.full(600, ""))
+    assert list(found["skin"].groups) == ["dark", "light"]
+    assert found["skin"].gaps["accuracy"].difference.n == 400
+    assert found["skin"].gaps["accuracy"].p_value > 0.01
+    assert not found["unknown"].groups
+    assert not found["unknown"].gaps
+
+
 def test_a_real_gap_is_found_and_told():
     place = np.repeat(["dark", "light"], 400)
     y, called = coin(800, 0, np.where(place == "dark", 0.8, 0.95))

@@ -266,6 +266,7 @@ def evaluate(
         An image with p >= threshold is called synthetic.
     groups : mapping of str to array-like of shape (n,), or one array-like, optional
         Group of each image, by the name of the grouping: `{"source": [...], "gender": [...]}`.
+        Images of the empty group, "", are left out of it.
     cluster : array-like of shape (n,), optional
         Images that go together, such as those of one person: intervals allow for it.
     prevalence : float, optional

@@ -101,7 +101,7 @@ def group_figures(
     called : ndarray of shape (n,), bool
         Whether the image was called synthetic.
     groups : mapping of str to ndarray of shape (n,), str
-        Group of each image, by the name of the grouping.
+        Group of each image, by the name of the grouping; images of group "" are left out.
     rng : Generator
     confidence : float
         Between 0 and 1.
@@ -132,6 +132,8 @@ def _grouping(
     confidence: float,
     cluster: Clusters | None,
 ) -> Grouping:
+    named = labels != ""
+    y, called, labels, cluster = y[named], called[named], labels[named], _of(cluster, named)
     names, place = np.unique(labels, return_inverse=True)
     counted = {
         "accuracy": (np.ones(len(y), dtype=bool), called == (y == 1)),
