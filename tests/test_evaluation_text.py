@@ -42,6 +42,13 @@ def test_it_has_every_figure_with_interval_and_n(evaluation):
         assert name in text
 
 
+def test_parts_of_the_brier_score_claim_no_interval(evaluation):
+    lines = [line for line in str(evaluation).splitlines() if line.startswith("  Brier: ")]
+    assert len(lines) == 3
+    assert all(line.split()[-2:] == ["–", "200"] for line in lines)
+    assert evaluation.to_dict()["brier_parts"] == vars(evaluation.brier_parts)
+
+
 def test_the_combined_error_rate_is_not_the_sum_of_rates(evaluation):
     lines = {line[2:22].strip(): line for line in str(evaluation).splitlines()}
     assert f"{evaluation.error.value * 100:.2f} %" in lines["combined error rate"]

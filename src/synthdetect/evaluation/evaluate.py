@@ -392,7 +392,7 @@ def _calibration(y: Labels, p: Floats, drawing: _Drawing) -> CalibrationFigures:
     return CalibrationFigures(
         log_loss=log_loss(y, p, confidence, cluster=cluster),
         brier=brier(y, p, confidence, cluster=cluster),
-        brier_parts=brier_parts(y, p, drawing.counts(1), confidence),
+        brier_parts=brier_parts(y, p),
         expected_calibration_error=expected,
         maximum_calibration_error=maximum,
         plain_expected_calibration_error=expected_calibration_error(y, p),

@@ -236,10 +236,11 @@ def _method(evaluation: "Evaluation") -> list[str]:
     )
     return [
         "<h2>How to read this</h2>",
-        f"<p>n is the number of images behind a figure. Each interval is made so that {level} of "
-        "such intervals hold the true figure; it says what chance in the choice of images may do, "
-        "and nothing of other kinds of images than these. A threshold that was chosen on the same "
-        f"images looks better than it is. {clusters}</p>",
+        "<p>n is the number of images behind a figure. Each interval is made so that about "
+        f"{level} of such intervals, or more, hold the true figure; it says what chance in the "
+        "choice of images may do, and nothing of other kinds of images than these. A dash stands "
+        "where a figure describes these images only and has no interval. A threshold that was "
+        f"chosen on the same images looks better than it is. {clusters}</p>",
         "<p>Rates: Clopper and Pearson. AUROC: DeLong. Average precision and partial AUROC: "
         "stratified bootstrap. Functions of two rates: Zou and Donner. Calibration errors: by "
         "simulation, corrected for noise; the plain ECE over 15 bins, which noise makes larger, is "

@@ -49,7 +49,9 @@ def number(value: float, spec: str) -> str:
 
 
 def interval(figure: Estimate, spec: str) -> str:
-    """Return the interval as text."""
+    """Return the interval as text; a dash where there is none."""
+    if np.isnan(figure.low):
+        return "–"
     return f"{number(figure.low, spec)} to {number(figure.high, spec)}"
 
 
@@ -147,22 +149,26 @@ def ranking_rows(evaluation: "Evaluation") -> list[Row]:
 def calibration_rows(evaluation: "Evaluation") -> list[Row]:
     """Whether probabilities mean what they say."""
     one, parts = evaluation, evaluation.brier_parts
+
+    def bare(value: float) -> Estimate:
+        return Estimate(value, np.nan, np.nan, one.n)
+
     return [
         Row("log loss", "Penalty for confident mistakes; 0 is perfect", one.log_loss, ".4f"),
         Row("Brier score", "Mean squared error of the probability", one.brier, ".4f"),
         Row(
             "Brier: miscalibration",
-            "What recalibration would gain (biased upwards)",
-            parts.miscalibration,
+            "What recalibration would gain on these images; noise makes it larger",
+            bare(parts.miscalibration),
             ".4f",
         ),
         Row(
             "Brier: discrimination",
-            "What telling images apart gains",
-            parts.discrimination,
+            "What telling images apart gains on these images; noise makes it larger",
+            bare(parts.discrimination),
             ".4f",
         ),
-        Row("Brier: uncertainty", "Score of a constant guess", parts.uncertainty, ".4f"),
+        Row("Brier: uncertainty", "Score of a constant guess", bare(parts.uncertainty), ".4f"),
         Row(
             "calibration error (ECE)",
             "How far probabilities are off on average, corrected for noise",
