@@ -74,6 +74,35 @@ def test_gaps_of_chance_have_evenly_spread_p_values(clustered):
     assert 0.35 < np.mean(p_values) < 0.65
 
 
+def persons_of_both_classes(seed, n_persons=40, n_images=8):
+    """Labels and decisions; a person's images of both classes go wrong together, or do not."""
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(n_persons), n_images)
+    y = np.arange(len(person)) % 2
+    wrong = rng.random(len(person)) < rng.beta(0.5, 1.5, n_persons)[person]
+    group = np.array(["a", "b"])[rng.permutation(np.arange(n_persons) % 2)[person]]
+    return y, (y == 1) ^ wrong, person, group
+
+
+def test_images_of_a_person_keep_together_whatever_their_class():
+    # Two persons: whichever of them is "a", the gap is the same.
+    y, person = np.tile([0, 1], 40), np.repeat([0, 1], 40)
+    gap = measured(y, (y == 1) ^ (person == 1), person, who=person)["who"].gaps["accuracy"]
+    assert gap.difference.value == 1
+    assert gap.p_value == 1
+
+
+@pytest.mark.slow
+def test_persons_of_both_classes_raise_no_more_false_alarms_than_stated():
+    p_values = []
+    for seed in range(300):
+        y, called, person, group = persons_of_both_classes(seed)
+        gaps = measured(y, called, person, seed, who=group)["who"].gaps
+        p_values.append([gap.p_value for gap in gaps.values()])
+    # 300 data sets know 5 % to 1.3 %, one standard error.
+    assert (np.mean(np.array(p_values) <= 0.05, axis=0) < 0.08).all()
+
+
 def test_the_share_of_synthetic_images_alone_makes_no_gap():
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], 500)

@@ -52,7 +52,7 @@ class Gap:
         The groups.
     p_value : float
         Of a permutation test of whether the figure differs between any groups: within each class,
-        groups are dealt out anew to images, or to clusters of them.
+        groups are dealt out anew to images; or to clusters, among those that hold the same classes.
     p_adjusted : float
         With false discoveries controlled over all gaps of the evaluation (Benjamini and Hochberg
         1995).
@@ -193,20 +193,23 @@ def _permutation_p(
 ) -> float:
     """Return the share of permutations whose chi-square statistic is at least the observed.
 
-    What is dealt out is the group of a unit: an image, or the images of one cluster in one class
-    and group.
+    What is dealt out is the group of a unit: an image, or the images of one cluster in one group,
+    of both classes together, as they go right or wrong together. Units change places with those
+    that hold the same classes.
     """
     keys = np.arange(len(y)) if cluster is None else cluster
-    _, unit = np.unique(np.column_stack([keys, y, place]), axis=0, return_inverse=True)
+    _, unit = np.unique(np.column_stack([keys, place]), axis=0, return_inverse=True)
     unit = unit.ravel()
     n_units, n_groups = int(unit.max()) + 1, int(place.max()) + 1
-    n, n_events = np.bincount(unit).astype(float), np.bincount(unit, weights=events)
-    stratum, group = np.empty(n_units, dtype=np.int64), np.empty(n_units, dtype=np.int64)
-    stratum[unit], group[unit] = y, place
+    group = np.empty(n_units, dtype=np.int64)
+    group[unit] = place
     # Within a class, an image of the average group has the class's rate.
     rate = np.array([events[y == label].mean() if (y == label).any() else 0.0 for label in (0, 1)])
-    excess, noise = n_events - n * rate[stratum], n * (rate * (1 - rate))[stratum]
-    members = [np.flatnonzero(stratum == label) for label in (0, 1)]
+    excess = np.bincount(unit, weights=events - rate[y])
+    noise = np.bincount(unit, weights=(rate * (1 - rate))[y])
+    holds = [np.bincount(unit, weights=y == label) > 0 for label in (0, 1)]
+    held = holds[0] + 2 * holds[1]
+    members = [np.flatnonzero(held == classes) for classes in np.unique(held)]
 
     def statistic(order: Labels) -> float:
         dealt = group[order]
