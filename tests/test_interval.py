@@ -48,6 +48,12 @@ def test_a_perfect_rate_of_few_clusters_stays_uncertain():
     assert (perfect.low, perfect.high) == pytest.approx((rate(10, 10).low, 1.0))
 
 
+@pytest.mark.parametrize("n_events", [1, 2, 3, 5, 6])
+def test_clusters_that_are_all_alike_count_as_one_image_each(n_events):
+    alike = np.tile(np.arange(7) < n_events, 30)
+    assert effective_n(alike, np.repeat(np.arange(30), 7)) == 30
+
+
 def test_the_variance_of_clusters_of_one_is_that_of_a_mean():
     values = np.random.default_rng(0).normal(size=200)
     influence = (values - values.mean()) / len(values)

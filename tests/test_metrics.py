@@ -200,6 +200,16 @@ def test_difference_of_two_perfect_rankings_is_not_certain_to_be_none():
     assert difference.p_value == 1.0
 
 
+def test_rounding_is_no_variance_of_a_difference():
+    # Each cluster has the same difference, a third, which no float is.
+    y = np.repeat([0, 1], 3)
+    a, b = np.array([0.2, 0.4, 0.6, 0.5, 0.5, 0.5]), np.array([0.1, 0.2, 0.3, 0.9, 0.9, 0.9])
+    copies = np.tile(np.arange(6), 40)
+    cluster = np.repeat(np.arange(40), 6)
+    got = auroc_difference(y[copies], a[copies], b[copies], cluster=cluster)
+    assert got.high - got.low > 0.4
+
+
 def test_difference_without_a_variance_stays_uncertain_and_in_range():
     one = auroc_difference([0, 1], [0.1, 0.9], [0.9, 0.1])
     assert (one.value, one.low, one.high) == (1.0, -1.0, 1.0)
@@ -232,6 +242,25 @@ def test_log_loss_interval_covers_the_true_loss():
 def test_loss_of_one_image_has_no_upper_end():
     assert (log_loss([1], [0.5]).low, log_loss([1], [0.5]).high) == (0.0, np.inf)
     assert log_loss([1], [0.5]).to_dict()["high"] is None
+
+
+@pytest.mark.parametrize("n", [20, 500])
+def test_errors_too_rare_to_be_seen_are_allowed_for(n):
+    y = np.arange(n) % 2
+    perfect = brier(y, y.astype(float))
+    assert perfect.value == perfect.low == 0
+    assert perfect.high == pytest.approx(rate(0, n).high)
+    assert log_loss(y, y.astype(float)).high == np.inf
+    # A third has no exact square, so rounding makes a variance.
+    constant = brier(y, np.where(y == 1, 1 / 3, 2 / 3))
+    assert constant.low == pytest.approx(4 / 9 * (1 - perfect.high))
+    assert constant.high == pytest.approx(4 / 9 + 5 / 9 * perfect.high)
+
+
+def test_copies_of_images_leave_as_many_errors_unseen():
+    y = np.repeat(np.arange(20) % 2, 50)
+    together = brier(y, y.astype(float), cluster=np.repeat(np.arange(20), 50))
+    assert together.high == pytest.approx(rate(0, 20).high)
 
 
 def test_calibration_error_by_hand():

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Clusters = NDArray[np.int64]
 
+# Rounding leaves a little of a variance of 0.
+NO_VARIANCE = 1e-15
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -152,7 +155,7 @@ def effective_n(
     _, place = np.unique(cluster, return_inverse=True)
     n_clusters = int(place.max()) + 1
     variance = clustered_variance((events - value) / n, place)
-    if n_clusters < 2 or variance == 0:
+    if n_clusters < 2 or variance <= NO_VARIANCE:
         return float(n_clusters)
     # Student's t for the few clusters that the variance is known from.
     shrink = (float(ndtri(tail)) / float(stdtrit(n_clusters - 1, tail))) ** 2
@@ -241,8 +244,7 @@ def logit_interval(
     tail = upper_tail(confidence)
     if value in (0.0, 1.0):
         return Estimate(value, *_clopper_pearson(value * n_pairs, n_pairs, tail), n)
-    # Rounding leaves a little of a variance of 0.
-    known = variance if variance > 1e-15 else value * (1 - value) / n_pairs
+    known = variance if variance > NO_VARIANCE else value * (1 - value) / n_pairs
     half = -ndtri(tail) * np.sqrt(known) / (value * (1 - value))
     low, high = expit(logit(value) - half), expit(logit(value) + half)
     return Estimate(value, float(low), float(high), n)

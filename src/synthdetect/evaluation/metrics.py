@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from synthdetect.ensemble.checks import Floats, Labels
 from synthdetect.errors import DataError
 from synthdetect.evaluation.interval import (
+    NO_VARIANCE,
     Clusters,
     Estimate,
     Rate,
@@ -44,7 +45,10 @@ def log_loss(
     Returns
     -------
     loss : Estimate
-        With one image the interval is 0 to infinity.
+        With one image the interval is 0 to infinity; where the losses do not vary it has no upper
+        end. With few images it is too short, as the rare large losses may all be missing: simulated
+        on calibrated probabilities, one of 95 % covered 87 % of the time with 20 images, 90 % with
+        50, 93 % to 94 % with 100 to 1,600.
 
     Raises
     ------
@@ -70,7 +74,10 @@ def brier(
 ) -> Estimate:
     """Return the mean squared error of `p` (Brier 1950), 0 to 1.
 
-    Parameters and errors are those of `log_loss`; the interval is the normal one of a mean.
+    Parameters and errors are those of `log_loss`; the interval is the normal one of a mean. Where
+    the squared errors do not vary, it allows for errors too rare to have been seen: it ends about
+    3.7 / n above. With few images it is too short: simulated on calibrated probabilities, one of
+    95 % covered 88 % of the time with 20 images, 92 % with 50, 94 % with 100 to 1,600.
     """
     labels, scores = check_probability(y, p)
     return mean_estimate((scores - labels) ** 2, 1.0, confidence, cluster)
@@ -252,14 +259,25 @@ def by_group(
 def mean_estimate(
     losses: Floats, largest: float, confidence: float, cluster: Clusters | None = None
 ) -> Estimate:
-    """Return the mean of losses in 0..largest with its normal interval."""
+    """Return the mean of losses in 0..largest with its normal interval.
+
+    Where the losses do not vary, others are too rare to have been seen: the share of images with a
+    greater one (or a smaller one) is at most Clopper and Pearson's limit of none among as many
+    images or clusters, about 3.7 / n at 95 %, and these have the largest (or no) loss at worst.
+    """
     from scipy.special import ndtri
 
     tail = upper_tail(confidence)
     value, n = float(losses.mean()), len(losses)
-    if n < 2 or (cluster is not None and len(np.unique(cluster)) < 2):
+    n_units = n if cluster is None else len(np.unique(cluster))
+    if n_units < 2:
         return Estimate(value, 0.0, largest, n)
-    half = float(-ndtri(tail) * np.sqrt(clustered_variance((losses - value) / n, cluster)))
+    variance = clustered_variance((losses - value) / n, cluster)
+    if variance <= NO_VARIANCE:
+        unseen = 1 - tail ** (1 / n_units)
+        low, high = (float(end) * (1 - unseen) for end in (losses.min(), losses.max()))
+        return Estimate(value, low, high + unseen * largest, n)
+    half = float(-ndtri(tail) * np.sqrt(variance))
     return Estimate(value, max(0.0, value - half), min(largest, value + half), n)
 
 

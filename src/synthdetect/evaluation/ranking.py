@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.checks import Floats, Labels, check_finite, check_labels, check_vector
 from synthdetect.evaluation.interval import (
+    NO_VARIANCE,
     Clusters,
     Difference,
     Estimate,
@@ -126,7 +127,7 @@ def auroc_difference(
     synthetic, real = (a - b for a, b in zip(placements_a, placements_b, strict=True))
     value = float(synthetic.mean())
     variance = _variance(labels, (synthetic, real), cluster)
-    if variance:
+    if variance > NO_VARIANCE:
         half = float(-ndtri(tail) * np.sqrt(variance))
         p_value = float(2 * ndtr(-abs(value) / np.sqrt(variance)))
     else:
