@@ -52,6 +52,12 @@ def test_values_lie_in_their_intervals_and_these_in_0_to_1(seed, n, decimals):
         assert one.n == n
 
 
+@pytest.mark.parametrize("confidence", [0.05, 0.3])
+def test_an_interval_of_low_confidence_still_holds_its_value(confidence):
+    for one in errors(*drawn(100, 2), confidence=confidence):
+        assert one.low <= one.value <= one.high
+
+
 def test_certain_and_right_is_not_proved_to_be_calibrated_by_few_images():
     for one in errors(np.zeros(20, dtype=int), np.zeros(20)):
         assert one.low == one.value == 0

@@ -202,12 +202,10 @@ def _invert(true: Floats, simulated: Floats, observed: float, n: int, tail: floa
     at_least = (simulated >= observed - 1e-12).sum(axis=1) / n_sets
     # The observed one counts too, so that a lucky value does not rule out all.
     at_most = ((simulated <= observed + 1e-12).sum(axis=1) + 1) / n_sets
-    return Estimate(
-        _crossing(true, at_least - 0.5),
-        _crossing(true, at_least - upper),
-        _crossing(true, lower - at_most),
-        n,
-    )
+    value = _crossing(true, at_least - 0.5)
+    low, high = _crossing(true, at_least - upper), _crossing(true, lower - at_most)
+    # Near 0 all surprises are allowed on one side: at a low confidence, more than the half there.
+    return Estimate(value, min(low, value), max(high, value), n)
 
 
 def _crossing(true: Floats, rising: Floats) -> float:
