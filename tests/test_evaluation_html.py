@@ -95,6 +95,14 @@ def test_it_is_small_and_says_what_matters(page, evaluation):
     )
 
 
+def test_names_that_utf_8_cannot_hold_are_written_by_their_escape(tmp_path):
+    y, p = drawn(40)
+    group = np.where(np.arange(40) < 20, "byte \udcff", "plain")
+    html = evaluate(y, p, 0.5, groups=group).to_html(tmp_path / "page.html", title="\udcfe")
+    assert "byte \\udcff" in html
+    assert "<title>\\udcfe</title>" in html
+
+
 def test_one_class_leaves_out_the_curves_that_need_two():
     html = evaluate(np.ones(20, int), np.linspace(0, 1, 20), 0.5).to_html()
     assert html.count("<img ") == 4

@@ -73,6 +73,28 @@ def test_markdown_tables_have_as_many_cells_as_heads_whatever_the_names(evaluati
         assert len(counts) == 1
 
 
+@pytest.fixture(scope="module")
+def hostile():
+    y, p = drawn()
+    source = np.where(np.arange(200) < 100, "a\nb\x1b[31m", "byte \udcff")
+    return evaluate(y, p, 0.5, groups={"s\n\x1b[2J\udcfe": source}, note="\udcfd")
+
+
+def test_names_stay_on_their_line_and_do_not_steer_a_terminal(hostile):
+    text = str(hostile)
+    assert "\x1b" not in text
+    assert "By s [2J\\udcfe\n" in text
+    assert any(line.startswith("  a b [31m  ") for line in text.splitlines())
+
+
+def test_names_that_utf_8_cannot_hold_are_written_by_their_escape(hostile, tmp_path):
+    text = hostile.to_markdown(tmp_path / "evaluation.md")
+    assert (tmp_path / "evaluation.md").read_text(encoding="utf-8") == text
+    assert "\\udcff" in text
+    assert "\x1b" not in text
+    assert hostile.note == "\\udcfd"
+
+
 def test_a_small_p_value_is_not_0():
     assert p_text(1e-9) == "< 0.0001"
     assert p_text(0.04) == "= 0.0400"

@@ -26,7 +26,7 @@ from synthdetect.evaluation.decisions import (
     decision_figures,
     predictive_values,
 )
-from synthdetect.evaluation.files import write_whole
+from synthdetect.evaluation.files import writable, write_whole
 from synthdetect.evaluation.groups import Grouping, group_figures
 from synthdetect.evaluation.interval import Clusters, Estimate, json_ready
 from synthdetect.evaluation.metrics import (
@@ -191,7 +191,7 @@ class Evaluation(DecisionFigures, RankingFigures, CalibrationFigures):
         """
         from synthdetect.evaluation.html import as_html
 
-        return write_whole(path, as_html(self, title=title))
+        return write_whole(path, as_html(self, title=writable(title)))
 
     def plot_roc(self, ax: Any = None) -> Any:
         """Return scikit-learn's RocCurveDisplay, drawn on `ax` or a new figure."""
@@ -341,7 +341,7 @@ def evaluate(
             confidence=confidence,
             cluster=clusters,
         ),
-        note=note,
+        note=writable(note),
     )
 
 
@@ -412,7 +412,10 @@ def _groupings(
     if groups is None:
         return {}
     named = groups if isinstance(groups, Mapping) else {"group": groups}
-    return {str(name): _texts(f"groups[{str(name)!r}]", value, n) for name, value in named.items()}
+    return {
+        writable(str(name)): _texts(f"groups[{str(name)!r}]", value, n)
+        for name, value in named.items()
+    }
 
 
 def _codes(name: str, values: ArrayLike, n: int) -> Clusters:
@@ -420,7 +423,8 @@ def _codes(name: str, values: ArrayLike, n: int) -> Clusters:
 
 
 def _texts(name: str, values: ArrayLike, n: int) -> NDArray[np.str_]:
-    texts = np.array([str(value) for value in np.asarray(values, dtype=object).ravel()], dtype=str)
+    flat = np.asarray(values, dtype=object).ravel()
+    texts = np.array([writable(str(value)) for value in flat], dtype=str)
     if len(texts) != n:
         raise DataError(f"{name} has {len(texts)} rows, y has {n}; give one for each image")
     return texts

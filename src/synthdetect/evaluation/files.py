@@ -1,9 +1,22 @@
-"""Write a report whole, or not at all."""
+"""Write a report whole, or not at all, and of text that can be written."""
 
 import contextlib
 import os
 import secrets
 from pathlib import Path
+
+
+def writable(text: str) -> str:
+    r"""Return text as UTF-8 can hold it: half a surrogate pair becomes its escape.
+
+    Names of files have such halves for bytes that are no UTF-8.
+
+    Examples
+    --------
+    >>> print(writable("a\udcff"))
+    a\udcff
+    """
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def write_whole(path: str | os.PathLike[str] | None, text: str) -> str:

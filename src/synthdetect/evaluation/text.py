@@ -287,7 +287,7 @@ def as_text(evaluation: "Evaluation") -> str:
     lines += ["If this share of the images were synthetic, decisions would be right"]
     lines += [*_columns([("share", "synthetic", "real"), *predictive_cells(evaluation)]), ""]
     for name in evaluation.groupings:
-        lines += [f"By {name}", *_columns([GROUP_HEADER, *group_cells(evaluation, name)])]
+        lines += [f"By {_flat(name)}", *_columns([GROUP_HEADER, *group_cells(evaluation, name)])]
         if gaps := gap_cells(evaluation, name):
             lines += _columns([GAP_HEADER, *gaps])
         lines.append("")
@@ -325,6 +325,7 @@ def as_markdown(evaluation: "Evaluation") -> str:
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Align cells, the first to the left, the others to the right."""
+    rows = [[_flat(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -338,9 +339,14 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
             yield f"|{' --- |' * len(row)}"
 
 
+def _flat(text: str) -> str:
+    """Keep a name of a user on one line, and from steering a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _escape(text: str) -> str:
     """Keep a name of a user from ending a cell or becoming markup."""
-    flat = " ".join(text.split())
+    flat = _flat(text)
     for mark in "\\`*_|<>[]":
         flat = flat.replace(mark, f"\\{mark}")
     return flat
