@@ -8,6 +8,7 @@ from scipy.stats import binom, norm
 from synthdetect.evaluation.calibration import Bins, calibration_errors
 from synthdetect.evaluation.curves import tpr_at_fpr
 from synthdetect.evaluation.decisions import decision_figures, predictive_values
+from synthdetect.evaluation.evaluate import FPR_LIMITS
 from synthdetect.evaluation.interval import rate, rate_of
 from synthdetect.evaluation.ranking import auroc
 
@@ -72,6 +73,17 @@ def test_auroc_and_threshold_dependent_figures_cover(shift):
     # Clopper-Pearson promises at least 95 %, and few events make it conservative.
     assert all(LOW <= one <= 0.985 for one in coverage.values()), coverage
     assert LOW <= coverage["auroc"] <= HIGH, coverage
+
+
+@pytest.mark.parametrize("limit", FPR_LIMITS)
+@pytest.mark.parametrize("n", [600, 1600])
+@pytest.mark.parametrize("shift", [2.0, 3.0, 4.0])
+def test_tpr_at_the_reported_limits_covers_and_errs_to_the_safe_side(n, shift, limit):
+    rng = np.random.default_rng(0)
+    y, true = np.arange(n) % 2, norm.sf(norm.isf(limit) - shift)
+    held = [covers(tpr_at_fpr(y, rng.normal(shift * y, 1), limit), true) for _ in range(500)]
+    # 500 data sets know the coverage to 1 % at 95 %, one standard error.
+    assert 0.945 <= np.mean(held) <= 0.998, np.mean(held)
 
 
 def test_auroc_of_clusters_covers():
