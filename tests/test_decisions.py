@@ -44,6 +44,16 @@ def test_every_figure_is_scikit_learns(drawn):
 
 
 @settings(max_examples=80)
+@given(drawn=rows, label=st.sampled_from([0, 1, None]))
+def test_f1_is_scikit_learns_with_one_class_too(drawn, label):
+    y, called = (np.array(column) for column in zip(*drawn, strict=True))
+    y = y if label is None else np.full(len(y), label)
+    got = decision_figures(y, called)
+    wanted = f1_score(y, called, labels=[0, 1], average=None, zero_division=np.nan)
+    assert [got.real.f1.value, got.synthetic.f1.value] == pytest.approx(wanted, nan_ok=True)
+
+
+@settings(max_examples=80)
 @given(drawn=rows)
 def test_every_interval_holds_its_value(drawn):
     y, called = (np.array(column) for column in zip(*drawn, strict=True))

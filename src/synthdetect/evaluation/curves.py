@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthdetect.ensemble.checks import Floats, Labels
 from synthdetect.evaluation.interval import (
     Clusters,
     Estimate,
+    among,
     effective_n,
     logit_interval,
     rate_of,
@@ -166,6 +166,10 @@ def tpr_at_fpr(
     add up. With few real images it is wide: below about 3.7 / `max_fpr` of them the
     threshold may lie above every real image, and the interval starts at 0.
 
+    It is conservative, the more so the fewer real images may be flagged, as whole numbers of them
+    are. Simulated on normal scores (shifts of 2 to 4) at limits of 1 %, 0.5 % and 0.1 %, one of
+    95 % covered 98.4 % to 99.6 % with 300 real images and 96.4 % to 99.4 % with 800.
+
     Parameters
     ----------
     y : ndarray of shape (n,), int64
@@ -199,8 +203,8 @@ def tpr_at_fpr(
     called = np.zeros(len(y), dtype=bool)
     called[steps.order[: steps.ends[n_steps - 1] + 1 if n_steps else 0]] = True
     value = tpr(n_allowed)
-    seen = rate_of(called[synthetic], _of(cluster, synthetic), confidence)
-    n_independent = int(max(1, effective_n(called[real], _of(cluster, real), confidence)))
+    seen = rate_of(called[synthetic], among(cluster, synthetic), confidence)
+    n_independent = int(max(1, effective_n(called[real], among(cluster, real), confidence)))
     fewest, most = (
         float(binom.ppf(end, n_independent, max_fpr)) / n_independent * n_real
         for end in (tail, 1 - tail)
@@ -210,7 +214,3 @@ def tpr_at_fpr(
     low = value - np.hypot(value - lowest, value - seen.low)
     high = value + np.hypot(highest - value, seen.high - value)
     return Estimate(value, max(0.0, float(low)), min(1.0, float(high)), len(y))
-
-
-def _of(cluster: Clusters | None, rows: NDArray[np.bool_]) -> Clusters | None:
-    return None if cluster is None else cluster[rows]

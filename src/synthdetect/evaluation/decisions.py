@@ -1,7 +1,7 @@
 """Figures of decisions: all that follows from a confusion matrix, with intervals."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from synthdetect.evaluation.interval import (
     Clusters,
     Estimate,
     Rate,
+    among,
     rate_of,
     square_and_add,
 )
@@ -111,12 +112,12 @@ def decision_figures(
     Returns
     -------
     figures : DecisionFigures
-        With one class only, what needs the other is NaN.
+        With one class only, what needs the other is NaN; F1 is scikit-learn's all the same.
     """
     n, share = len(y), float(np.mean(y))
 
     def rate_among(rows: NDArray[np.bool_], events: NDArray[np.bool_]) -> Rate:
-        return rate_of(events[rows], None if cluster is None else cluster[rows], confidence)
+        return rate_of(events[rows], among(cluster, rows), confidence)
 
     everything, real, synthetic = np.ones(n, dtype=bool), y == 0, y == 1
     right = called == synthetic
@@ -128,6 +129,11 @@ def decision_figures(
         figure: Callable[[float, float], float], bounds: tuple[float, float] = (0.0, 1.0)
     ) -> Estimate:
         return square_and_add(figure, [specificity, recall], n=n, bounds=bounds)
+
+    def implied_f1(figure: Callable[[float, float], float], support: int) -> Estimate:
+        found = implied(figure)
+        # Without images of the class, that F1 is 0 says nothing about it.
+        return found if support else replace(found, low=0.0, high=1.0)
 
     return DecisionFigures(
         confusion=((n_real - false_alarms, false_alarms), (n_synthetic - hits, hits)),
@@ -141,13 +147,13 @@ def decision_figures(
         real=ClassFigures(
             rate_among(~called, real),
             specificity,
-            implied(lambda a, b: _f1(b, a, 1 - share)),
+            implied_f1(lambda a, b: _f1(b, a, 1 - share), n_real),
             n_real,
         ),
         synthetic=ClassFigures(
             rate_among(called, synthetic),
             recall,
-            implied(lambda a, b: _f1(a, b, share)),
+            implied_f1(lambda a, b: _f1(a, b, share), n_synthetic),
             n_synthetic,
         ),
     )
@@ -202,9 +208,11 @@ def _ratio(wanted: float, other: float) -> float:
 
 
 def _f1(specificity: float, recall: float, share: float) -> float:
-    """F1 of the class that is `share` of the images; 0 or above, NaN where there is none of it."""
-    hits = share * recall
-    return _ratio(2 * hits, share - hits + (1 - share) * (1 - specificity)) if share else np.nan
+    """F1 of the class that is `share` of the images; NaN where none are of it or called so."""
+    # A rate of no images is NaN, and weighs nothing.
+    hits = share * recall if share else 0.0
+    false_alarms = (1 - share) * (1 - specificity) if share < 1 else 0.0
+    return _ratio(2 * hits, share - hits + false_alarms)
 
 
 def _matthews(specificity: float, recall: float, share: float) -> float:

@@ -11,6 +11,7 @@ from synthdetect.evaluation.interval import (
     Clusters,
     Estimate,
     Rate,
+    among,
     rate_of,
     square_and_add,
 )
@@ -133,7 +134,7 @@ def _grouping(
     cluster: Clusters | None,
 ) -> Grouping:
     named = labels != ""
-    y, called, labels, cluster = y[named], called[named], labels[named], _of(cluster, named)
+    y, called, labels, cluster = y[named], called[named], labels[named], among(cluster, named)
     names, place = np.unique(labels, return_inverse=True)
     counted = {
         "accuracy": (np.ones(len(y), dtype=bool), called == (y == 1)),
@@ -158,7 +159,7 @@ def _grouping(
         known = [(name, getattr(one, figure)) for name, one in groups.items()]
         known = [(name, one) for name, one in known if one.n]
         if len(known) > 1:
-            p_value = _permutation_p(events[rows], place[rows], y[rows], _of(cluster, rows), rng)
+            p_value = _permutation_p(events[rows], place[rows], y[rows], among(cluster, rows), rng)
             gaps[figure] = _gap(known, p_value)
     return Grouping(groups, gaps)
 
@@ -169,11 +170,7 @@ def _rate(
     confidence: float,
     cluster: Clusters | None,
 ) -> Rate:
-    return rate_of(events[rows], _of(cluster, rows), confidence)
-
-
-def _of(cluster: Clusters | None, rows: NDArray[np.bool_]) -> Clusters | None:
-    return None if cluster is None else cluster[rows]
+    return rate_of(events[rows], among(cluster, rows), confidence)
 
 
 def _gap(known: list[tuple[str, Rate]], p_value: float) -> Gap:

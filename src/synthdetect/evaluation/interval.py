@@ -162,6 +162,11 @@ def effective_n(
     return float(np.clip(value * (1 - value) / variance * shrink, 1, n))
 
 
+def among(cluster: Clusters | None, rows: NDArray[np.bool_]) -> Clusters | None:
+    """Return the clusters of some images; None where there are none."""
+    return None if cluster is None else cluster[rows]
+
+
 def clustered_variance(influence: NDArray[np.float64], cluster: Clusters | None) -> float:
     """Return the variance of a sum of influences, which add up to 0, by sums over clusters.
 

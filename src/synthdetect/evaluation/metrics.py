@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthdetect.ensemble.checks import Floats, Labels
+from synthdetect.ensemble.checks import Floats, Labels, check_probabilities
 from synthdetect.errors import DataError
 from synthdetect.evaluation.interval import (
     NO_VARIANCE,
@@ -284,8 +284,5 @@ def mean_estimate(
 def check_probability(y: ArrayLike, p: ArrayLike) -> tuple[Labels, Floats]:
     """Return clean labels and probabilities in 0..1."""
     labels, scores = check_scores(y, p)
-    outside: NDArray[np.int64] = np.flatnonzero((scores < 0) | (scores > 1))
-    if len(outside):
-        row = int(outside[0])
-        raise DataError(f"p of row {row} is {scores[row]}; use probabilities from 0 to 1")
+    check_probabilities(scores)
     return labels, scores
