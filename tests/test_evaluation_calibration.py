@@ -103,20 +103,20 @@ def test_the_parts_add_up_to_the_brier_score(seed, n, decimals):
     rng = np.random.default_rng(seed)
     y, p = rng.integers(0, 2, n), rng.random(n).round(decimals)
     got = brier_parts(y, p)
-    total = got.miscalibration - got.discrimination + got.uncertainty
+    total = got.miscalibration.value - got.discrimination.value + got.uncertainty.value
     assert total == pytest.approx(brier_score_loss(y, p))
-    assert got.miscalibration >= -1e-12
-    assert got.discrimination >= -1e-12
+    assert got.miscalibration.value >= -1e-12
+    assert got.discrimination.value >= -1e-12
 
 
 def test_miscalibration_grows_with_the_temperature_that_is_missing():
     right, wrong = (brier_parts(*drawn(800, 0, temperature=t)).miscalibration for t in (1, 3))
-    assert right < wrong / 5
+    assert right.value < wrong.value / 5
 
 
 def test_noise_alone_makes_the_parts_larger_than_they_are():
     # Calibrated: the true miscalibration is 0, and the true discrimination is the variance of p.
     found = [brier_parts(*drawn(400, seed)) for seed in range(50)]
     p = expit(np.random.default_rng(0).normal(0, 3, 400_000))
-    assert min(one.miscalibration for one in found) > 0
-    assert np.mean([one.discrimination for one in found]) > p.var()
+    assert min(one.miscalibration.value for one in found) > 0
+    assert np.mean([one.discrimination.value for one in found]) > p.var()

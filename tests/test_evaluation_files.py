@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 from synthdetect.evaluation import files
-from synthdetect.evaluation.files import writable, write_whole
+from synthdetect.evaluation.files import one_line, writable, write_whole
 
 
 def test_no_path_writes_nothing(tmp_path, monkeypatch):
@@ -26,6 +26,10 @@ def test_text_that_utf_8_holds_stays_and_other_can_still_be_told_apart():
     assert writable("ä\U0001f600\n") == "ä\U0001f600\n"
     assert writable("a\udcff") != writable("a\udcfe")
     assert writable("a\udcff").encode("utf-8")
+
+
+def test_a_line_has_no_breaks_and_no_commands_of_terminals():
+    assert one_line("  a\r\n\u2028b\x1b[31m\x9b \u202ec ä ") == "a b [31m c ä"
 
 
 def test_examples_run():

@@ -14,6 +14,7 @@ from synthdetect.evaluation.interval import (
     rate,
     rate_of,
     square_and_add,
+    without_interval,
 )
 
 events = st.lists(st.booleans(), min_size=1, max_size=60).map(np.array)
@@ -91,6 +92,11 @@ def test_a_variance_of_nothing_is_the_largest_one_instead(variance):
     got = logit_interval(0.5, variance, 20, 40, 0.95)
     assert got.low < 0.35
     assert got.high > 0.65
+
+
+def test_a_figure_without_an_interval_reads_as_its_value():
+    assert str(without_interval(0.25, 4)) == "0.250"
+    assert f"{without_interval(0.25, 4):.0%}" == "25%"
 
 
 def test_json_has_lists_and_no_nan():

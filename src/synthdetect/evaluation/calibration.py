@@ -19,7 +19,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synthdetect.ensemble.checks import Floats, Labels
-from synthdetect.evaluation.interval import Clusters, Estimate, clustered_variance, upper_tail
+from synthdetect.evaluation.interval import (
+    Clusters,
+    Estimate,
+    clustered_variance,
+    upper_tail,
+    without_interval,
+)
 from synthdetect.evaluation.metrics import equal_bins
 
 N_BINS = 15
@@ -102,17 +108,17 @@ class BrierParts:
 
     Parameters
     ----------
-    miscalibration : float
+    miscalibration : Estimate
         What isotonic recalibration would gain; biased upwards, and above 0 by noise alone.
-    discrimination : float
+    discrimination : Estimate
         What the recalibrated probabilities gain over a constant one; biased upwards by as much.
-    uncertainty : float
+    uncertainty : Estimate
         The Brier score of the constant probability.
     """
 
-    miscalibration: float
-    discrimination: float
-    uncertainty: float
+    miscalibration: Estimate
+    discrimination: Estimate
+    uncertainty: Estimate
 
 
 def calibration_errors(
@@ -263,6 +269,7 @@ def brier_parts(y: Labels, p: Floats) -> BrierParts:
     Returns
     -------
     parts : BrierParts
+        Each with NaN for the ends of its interval.
 
     References
     ----------
@@ -279,4 +286,5 @@ def brier_parts(y: Labels, p: Floats) -> BrierParts:
         return float((n * ((forecast - share) ** 2 + share * (1 - share))).sum() / len(y))
 
     best, constant = score(recalibrated), score(np.full_like(share, y.mean()))
-    return BrierParts(score(distinct) - best, constant - best, constant)
+    values = (score(distinct) - best, constant - best, constant)
+    return BrierParts(*(without_interval(value, len(y)) for value in values))

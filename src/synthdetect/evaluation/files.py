@@ -1,4 +1,4 @@
-"""Write a report whole, or not at all, and of text that can be written."""
+"""Write a report whole, or not at all, with names as a file and a line can hold them."""
 
 import contextlib
 import os
@@ -17,6 +17,11 @@ def writable(text: str) -> str:
     a\udcff
     """
     return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
+def one_line(text: str) -> str:
+    """Return a name of a user as it fits a line, and cannot steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def write_whole(path: str | os.PathLike[str] | None, text: str) -> str:

@@ -17,14 +17,16 @@ NO_VARIANCE = 1e-15
 class Estimate:
     """A figure with its interval and the number of images it was measured on.
 
-    As text, or with a format such as `f"{estimate:.1%}"`, it is `value [low, high]`.
+    As text, or with a format such as `f"{estimate:.1%}"`, it is `value [low, high]`; without an
+    interval, `value`.
 
     Parameters
     ----------
     value : float
         NaN where it is not defined, such as an AUROC of one class.
     low, high : float
-        Ends of the interval; the whole range of the figure where nothing is known.
+        Ends of the interval; the whole range of the figure where nothing is known. NaN where there
+        is none.
     n : int
 
     Examples
@@ -42,6 +44,8 @@ class Estimate:
 
     def __format__(self, spec: str) -> str:
         spec = spec or ".3f"
+        if np.isnan(self.low):
+            return f"{self.value:{spec}}"
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
     def __str__(self) -> str:
@@ -72,6 +76,11 @@ class Difference(Estimate):
     """
 
     p_value: float
+
+
+def without_interval(value: float, n: int) -> Estimate:
+    """Return a figure that describes these images only: the ends of its interval are NaN."""
+    return Estimate(float(value), float("nan"), float("nan"), n)
 
 
 def rate(successes: int, n: int, confidence: float = 0.95) -> Rate:

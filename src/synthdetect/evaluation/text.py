@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthdetect.evaluation.files import one_line
 from synthdetect.evaluation.groups import FIGURES, Gap
 from synthdetect.evaluation.interval import Estimate
 
@@ -149,26 +150,22 @@ def ranking_rows(evaluation: "Evaluation") -> list[Row]:
 def calibration_rows(evaluation: "Evaluation") -> list[Row]:
     """Whether probabilities mean what they say."""
     one, parts = evaluation, evaluation.brier_parts
-
-    def bare(value: float) -> Estimate:
-        return Estimate(value, np.nan, np.nan, one.n)
-
     return [
         Row("log loss", "Penalty for confident mistakes; 0 is perfect", one.log_loss, ".4f"),
         Row("Brier score", "Mean squared error of the probability", one.brier, ".4f"),
         Row(
             "Brier: miscalibration",
             "What recalibration would gain on these images; noise makes it larger",
-            bare(parts.miscalibration),
+            parts.miscalibration,
             ".4f",
         ),
         Row(
             "Brier: discrimination",
             "What telling images apart gains on these images; noise makes it larger",
-            bare(parts.discrimination),
+            parts.discrimination,
             ".4f",
         ),
-        Row("Brier: uncertainty", "Score of a constant guess", bare(parts.uncertainty), ".4f"),
+        Row("Brier: uncertainty", "Score of a constant guess", parts.uncertainty, ".4f"),
         Row(
             "calibration error (ECE)",
             "How far probabilities are off on average, corrected for noise",
@@ -287,7 +284,7 @@ def as_text(evaluation: "Evaluation") -> str:
     lines += ["If this share of the images were synthetic, decisions would be right"]
     lines += [*_columns([("share", "synthetic", "real"), *predictive_cells(evaluation)]), ""]
     for name in evaluation.groupings:
-        lines += [f"By {_flat(name)}", *_columns([GROUP_HEADER, *group_cells(evaluation, name)])]
+        lines += [f"By {one_line(name)}", *_columns([GROUP_HEADER, *group_cells(evaluation, name)])]
         if gaps := gap_cells(evaluation, name):
             lines += _columns([GAP_HEADER, *gaps])
         lines.append("")
@@ -325,7 +322,7 @@ def as_markdown(evaluation: "Evaluation") -> str:
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Align cells, the first to the left, the others to the right."""
-    rows = [[_flat(cell) for cell in row] for row in rows]
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -339,14 +336,9 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
             yield f"|{' --- |' * len(row)}"
 
 
-def _flat(text: str) -> str:
-    """Keep a name of a user on one line, and from steering a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def _escape(text: str) -> str:
     """Keep a name of a user from ending a cell or becoming markup."""
-    flat = _flat(text)
+    flat = one_line(text)
     for mark in "\\`*_|<>[]":
         flat = flat.replace(mark, f"\\{mark}")
     return flat
