@@ -11,6 +11,7 @@ from synthdetect.ensemble.bounds import ExpectedRate, counted_rate, lower_limit,
 from synthdetect.ensemble.checks import Floats, check_scores, check_share
 from synthdetect.ensemble.cuts import Cuts, Indices, at, cuts_of, pick, resampled, spread
 from synthdetect.ensemble.threshold import Threshold
+from synthdetect.errors import DataError
 
 N_REPLICATES = 200
 
@@ -282,6 +283,19 @@ def check_cost(owner: str, field: str, cost: float) -> None:
     """Raise ValueError unless `cost` is finite and at least 0."""
     if not (np.isfinite(cost) and cost >= 0):
         raise ValueError(f"{owner}: {field} is {cost!r}; use a finite cost, 0 or more")
+
+
+def all_at_1(bound: float) -> DataError:
+    """Return the error for real images above a bound that no threshold leaves out."""
+    return DataError(
+        f"too many real images have a probability of exactly 1 to bound the false-positive "
+        f"rate at {percent(bound)}; give probabilities below 1"
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share as text."""
+    return f"{100 * share:.6g} %"
 
 
 def data_notes(cuts: Cuts) -> tuple[str, ...]:
