@@ -193,7 +193,8 @@ class EstimatorCombiner:
         raise BundleError(
             f"combiner: a {type(self.estimator).__name__} of your own works in memory but cannot "
             "be saved; use Stacking() with 'logistic', 'pairwise' or 'boosting', a "
-            "LogisticRegression (after a StandardScaler or not) or a GradientBoostingClassifier"
+            "LogisticRegression (after a StandardScaler or not) or a GradientBoostingClassifier "
+            "of few small trees without an init"
         )
 
 
@@ -212,7 +213,8 @@ class Stacking:
         Logistic regression on standardised logits, the same with products of two members, small
         boosted trees, or a scikit-learn classifier of your own, which is cloned and learns as it
         is. Of those of your own, a LogisticRegression (after a StandardScaler in a Pipeline or not)
-        and a GradientBoostingClassifier can be saved in a bundle, others cannot.
+        and a GradientBoostingClassifier without an `init` of its own can be saved in a bundle,
+        others cannot.
     n_folds : int, default=5
         Of the cross-validation, 2 or more. With fewer images of a class than that, the weakest
         candidate is taken.
@@ -358,16 +360,17 @@ def _as_numbers(fitted: Any, fill: tuple[float, ...]) -> Combiner:
     steps = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
     kinds = tuple(type(step) for step in steps)
     if kinds == (GradientBoostingClassifier,):
-        return _as_trees(fitted, fill)
-    known = (
-        (LogisticRegression,),
-        (StandardScaler, LogisticRegression),
-        (StandardScaler, PolynomialFeatures, LogisticRegression),
-    )
+        return _as_trees(steps[0], fill)
     n = len(fill)
-    if kinds not in known or steps[-1].coef_.shape[1] not in (n, n + n * (n - 1) // 2):
+    # What a classifier of one's own learns from, where there is a form for it.
+    n_features = {
+        (LogisticRegression,): n,
+        (StandardScaler, LogisticRegression): n,
+        (StandardScaler, PolynomialFeatures, LogisticRegression): n + n * (n - 1) // 2,
+    }
+    if kinds not in n_features or steps[-1].coef_.shape[1] != n_features[kinds]:
         return EstimatorCombiner(fitted, fill)
-    if len(steps) == 3 and (steps[1].include_bias or not steps[1].interaction_only):
+    if len(steps) == 3 and not _has_pairs(steps[1]):
         return EstimatorCombiner(fitted, fill)
     scaler, model = steps[0], steps[-1]
     # A scaler keeps its means even where it was told not to take them off.
@@ -382,6 +385,11 @@ def _as_numbers(fitted: Any, fill: tuple[float, ...]) -> Combiner:
         fill=fill,
         pairs=coefficients[n:],
     )
+
+
+def _has_pairs(terms: Any) -> bool:
+    """Return whether polynomial features are the logits and then their products of two."""
+    return bool(terms.degree == 2 and terms.interaction_only and not terms.include_bias)
 
 
 def _as_trees(fitted: Any, fill: tuple[float, ...]) -> Combiner:
