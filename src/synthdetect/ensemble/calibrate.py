@@ -361,7 +361,10 @@ def _log_shares(logit: Floats) -> tuple[Floats, Floats]:
 
 
 def _least_log_loss(features: list[Floats], target: Floats) -> tuple[float, ...]:
-    """Return slopes of 0 to 50, and then the bias, of the least log loss; it is convex."""
+    """Return slopes of 0 to 50, and then the bias, of the least log loss; it is convex.
+
+    A feature that is the same for all rows has a slope of 0.
+    """
     from scipy.optimize import minimize
 
     # In units of their size, so that the search is as good for small logits as for large ones.
@@ -381,7 +384,13 @@ def _least_log_loss(features: list[Floats], target: Floats) -> tuple[float, ...]
         np.append(np.full(len(features), 1.0), 0.0),
         jac=True,
         method="L-BFGS-B",
-        bounds=[*((0.0, _STEEPEST * size) for size in sizes), (None, None)],
+        bounds=[
+            *(
+                (0.0, _STEEPEST * size * bool(np.ptp(f)))
+                for f, size in zip(features, sizes, strict=True)
+            ),
+            (None, None),
+        ],
         options={"maxiter": 1000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-9},
     )
     found = np.asarray(result.x, dtype=np.float64)
