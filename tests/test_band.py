@@ -12,7 +12,10 @@ from synthdetect.ensemble.policies import CostWeighted
 from synthdetect.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:the threshold is learned on", "ignore:all scores", "ignore:the classes are separated"
+    "ignore:the threshold is learned on",
+    "ignore:all scores",
+    "ignore:the classes are separated",
+    "ignore:the threshold has no interval",
 )
 
 scores = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1))
@@ -82,6 +85,15 @@ def test_the_band_widens_when_review_gets_cheaper():
         learned = Band(review=review).fit(y, p, n_replicates=0)
         widths.append(learned.high - learned.low)
     assert 0 <= widths[0] < widths[1] < widths[2]
+
+
+def test_the_ends_of_a_band_without_errors_still_have_intervals():
+    y = np.repeat([0, 1], 10)
+    p = np.concatenate((np.linspace(0.05, 0.3, 10), np.linspace(0.6, 0.95, 10)))
+    for policy in (Band(), ConformalBand(0.2)):
+        learned = policy.fit(y, p)
+        for low, high in (learned.low_interval, learned.high_interval):
+            assert high - low > 0.05
 
 
 def test_rates_add_up():

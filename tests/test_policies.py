@@ -14,7 +14,10 @@ from synthdetect.errors import DataError
 
 # Few drawn images are meant here; one test below is of the warning.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:the threshold is learned on", "ignore:all scores", "ignore:the classes are separated"
+    "ignore:the threshold is learned on",
+    "ignore:all scores",
+    "ignore:the classes are separated",
+    "ignore:the threshold has no interval",
 )
 
 # A coarse grid, so that ties are common, and any float.
@@ -354,6 +357,50 @@ def test_the_interval_holds_the_threshold_that_many_images_give():
 def test_the_interval_shrinks_with_more_images():
     widths = [np.diff(EqualError().fit(*many(n)).interval)[0] for n in (200, 2000, 20_000)]
     assert widths[0] > 2 * widths[1] > 4 * widths[2]
+
+
+@pytest.mark.parametrize("policy", [Youden(), EqualError(), FBeta()], ids=repr)
+def test_the_interval_is_that_of_fits_on_resampled_images(policy):
+    y = np.repeat([0, 1], 10)
+    p = np.concatenate((np.linspace(0.05, 0.3, 10), np.linspace(0.6, 0.95, 10)))
+    rng = np.random.default_rng(0)
+    values = []
+    for _ in range(1000):
+        drawn = np.concatenate((rng.integers(0, 10, 10), rng.integers(10, 20, 10)))
+        values.append(policy.fit(y[drawn], p[drawn], n_replicates=0).value)
+    interval = policy.fit(y, p, n_replicates=1000).interval
+    assert interval == pytest.approx(np.quantile(values, (0.025, 0.975)), abs=0.02)
+    assert interval[1] - interval[0] > 0.05
+
+
+@settings(deadline=None, max_examples=40)
+@given(drawn=rows, seed=st.integers(0, 1000))
+def test_gaps_of_replicates_lie_between_scores_that_were_drawn(drawn, seed):
+    found = cuts.cuts_of(*columns(drawn))
+    _, replicates = cuts.resampled(found, 3, seed)
+    scores = found.upper[:-1]
+    for lower, upper, real, synthetic in zip(
+        replicates.lower,
+        replicates.upper,
+        replicates.real_below,
+        replicates.synthetic_below,
+        strict=True,
+    ):
+        taken = scores[np.diff(real + synthetic) > 0]
+        for i in range(found.n_cuts):
+            below, above = taken[taken < found.upper[i]], taken[taken > found.lower[i]]
+            if i < found.n_cuts - 1 and len(below):
+                assert lower[i] == below.max()
+            if i and len(above):
+                assert upper[i] == above.min()
+
+
+def test_replicates_that_all_agree_give_no_interval_and_a_note():
+    y, p = np.repeat([0, 1], 50), np.repeat([0.2, 0.8], 50)
+    with pytest.warns(UserWarning, match="the threshold has no interval"):
+        learned = Youden().fit(y, p)
+    assert learned.interval is None
+    assert policies.NO_INTERVAL in learned.notes
 
 
 def test_no_replicates_give_no_interval_and_the_same_threshold():

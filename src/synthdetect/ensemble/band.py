@@ -9,8 +9,24 @@ from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.bounds import counted_rate
 from synthdetect.ensemble.checks import check_scores, check_share
-from synthdetect.ensemble.cuts import Cuts, Indices, cuts_of, finite_logit, pick, resampled, spread
-from synthdetect.ensemble.policies import N_REPLICATES, all_at_1, check_cost, data_notes, percent
+from synthdetect.ensemble.cuts import (
+    Cuts,
+    Indices,
+    at,
+    cuts_of,
+    finite_logit,
+    pick,
+    resampled,
+    spread,
+)
+from synthdetect.ensemble.policies import (
+    N_REPLICATES,
+    NO_INTERVAL,
+    all_at_1,
+    check_cost,
+    data_notes,
+    percent,
+)
 from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.errors import DataError
 
@@ -29,11 +45,13 @@ class BandPolicy(ABC):
         self._check_choice(cuts, high)
         intervals: list[tuple[float, float] | None] = [None, None]
         if n_replicates:
-            cells, replicates = resampled(cuts, n_replicates, seed)
+            _, replicates = resampled(cuts, n_replicates, seed)
             ends = self._choose(replicates)
             found = ends[1] >= 0
-            intervals = [spread(cells.middle, cut[found]) for cut in ends]
+            intervals = [spread(replicates.middle(cut)[found]) for cut in ends]
         notes = data_notes(cuts)
+        if n_replicates and None in intervals:
+            notes += (NO_INTERVAL,)
         for note in notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         real_low, real_high = int(cuts.real_below[low]), int(cuts.real_below[high])
@@ -130,7 +148,7 @@ class Band(BandPolicy):
         ) * real * cuts.false_positive_rate + review * synthetic * cuts.false_negative_rate
         possible = np.where(cuts.attainable, of_low, np.inf)
         high = pick(cuts, of_high + np.minimum.accumulate(possible, axis=-1))
-        below = np.arange(len(cuts.lower)) <= high[..., np.newaxis]
+        below = np.arange(cuts.n_cuts) <= high[..., np.newaxis]
         return pick(cuts, of_low, below), high
 
 
@@ -208,6 +226,7 @@ class ConformalBand(BandPolicy):
 
     def _between(self, cuts: Cuts, first: Indices, last: Indices) -> Indices:
         """Return the cut in whose gap the middle of the gaps from `first` to `last` lies."""
-        ends = finite_logit(cuts.lower[first]) + finite_logit(cuts.upper[last])
+        ends = finite_logit(at(cuts.lower, first)) + finite_logit(at(cuts.upper, last))
+        middle = np.asarray(1 / (1 + np.exp(-ends / 2)))
         # Rounding may carry the middle out of narrow gaps.
-        return np.searchsorted(cuts.upper, 1 / (1 + np.exp(-ends / 2))).clip(first, last)
+        return np.asarray((cuts.upper < middle[..., np.newaxis]).sum(axis=-1).clip(first, last))

@@ -176,9 +176,9 @@ class MinPrecision(CutoffPolicy):
 
     def _choose(self, cuts: Cuts) -> Indices:
         tried, lowest = self._bounded(cuts)
-        passed = (lowest >= self.precision) & cuts.attainable[tried]
+        passed = lowest >= self.precision
         # The lower the cut, the more synthetic images are found.
-        first = np.where(passed, tried, len(cuts.lower)).min(axis=-1)
+        first = np.where(passed, tried, cuts.n_cuts).min(axis=-1)
         return np.asarray(np.where(passed.any(axis=-1), first, -1))
 
     def _place(self, cuts: Cuts, cut: Indices) -> Floats:

@@ -17,6 +17,11 @@ N_REPLICATES = 200
 
 _FEW = 20
 
+NO_INTERVAL = (
+    "the threshold has no interval: nearly all bootstrap replicates choose the same, or none; how "
+    "far it would move for other images is not known"
+)
+
 
 class CutoffPolicy(ABC):
     """Base of the policies that choose one cut-off; a policy says which cut, by counts."""
@@ -46,7 +51,7 @@ class CutoffPolicy(ABC):
         -----
         UserWarning
             For each of the threshold's notes: fewer than 20 images of a class, scores that are all
-            equal, or classes that are separated perfectly.
+            equal, classes that are separated perfectly, or a bootstrap that gives no interval.
 
         Raises
         ------
@@ -63,9 +68,12 @@ class CutoffPolicy(ABC):
         if n_replicates:
             cells, replicates = resampled(cuts, n_replicates, seed)
             chosen = self._choose(replicates)
-            interval = spread(lambda kept: self._place(cells, kept), chosen[chosen >= 0])
-            optimism = _optimism(cells, replicates, chosen)
+            values = self._place(replicates, chosen)
+            interval = spread(values[chosen >= 0])
+            optimism = _optimism(cells, replicates, chosen, values)
         notes = data_notes(cuts)
+        if n_replicates and interval is None:
+            notes += (NO_INTERVAL,)
         for note in notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         n_real, n_synthetic = cuts.n_real, cuts.n_synthetic
@@ -307,7 +315,7 @@ def data_notes(cuts: Cuts) -> tuple[str, ...]:
                 f"the threshold is learned on {n} {name} images, fewer than {_FEW}: "
                 "its rates are next to unknown; use hundreds"
             )
-    if len(cuts.lower) == 2:
+    if cuts.n_cuts == 2:
         notes.append("all scores are equal: no threshold tells the classes apart")
     elif np.any((cuts.real_below == cuts.n_real) & (cuts.synthetic_below == 0)):
         notes.append(
@@ -333,7 +341,9 @@ def _cheapest(cuts: Cuts, cost_real: float, cost_synthetic: float) -> Indices:
     )
 
 
-def _optimism(cells: Cuts, replicates: Cuts, chosen: Indices) -> tuple[float | None, float | None]:
+def _optimism(
+    cells: Cuts, replicates: Cuts, chosen: Indices, values: Floats
+) -> tuple[float | None, float | None]:
     """Return by how much rates of new images exceed those of the images that chose the cut.
 
     A replicate is to the images as the images are to all that there are; so the mean, over
@@ -342,10 +352,10 @@ def _optimism(cells: Cuts, replicates: Cuts, chosen: Indices) -> tuple[float | N
     found = chosen >= 0
     if not found.any():
         return None, None
-    cut = np.where(found, chosen, 0)
+    cut = cells.cut_of(values)
 
     def excess(of_images: Floats, of_replicates: Floats) -> float:
-        return float((of_images[cut] - at(of_replicates, cut))[found].mean())
+        return float((of_images[cut] - at(of_replicates, chosen))[found].mean())
 
     return (
         excess(cells.false_positive_rate, replicates.false_positive_rate),
