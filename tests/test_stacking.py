@@ -18,6 +18,7 @@ from synthdetect.ensemble import stacking
 from synthdetect.ensemble.kinds import combiner_from_dict
 from synthdetect.ensemble.learn import Decision, learn_decision
 from synthdetect.ensemble.stacking import EstimatorCombiner, StackedCombiner, Stacking
+from synthdetect.ensemble.trees import MOST_LEVELS
 from synthdetect.errors import BundleError, DataError
 
 BY_NAME = ("logistic", "pairwise", "boosting")
@@ -143,6 +144,15 @@ def test_products_alone_as_many_as_members_are_not_taken_for_the_members():
     )
     learned = Stacking(model).fit(logits, y)
     np.testing.assert_allclose(learned(logits), model.fit(logits, y).decision_function(logits))
+
+
+def test_trees_too_deep_to_be_read_again_are_not_saved():
+    logits, y = np.arange(140.0)[:, np.newaxis], np.arange(140) % 2
+    model = GradientBoostingClassifier(n_estimators=1, max_depth=None)
+    learned = Stacking(model).fit(logits, y)
+    assert learned.estimator.estimators_[0, 0].tree_.max_depth > MOST_LEVELS
+    with pytest.raises(BundleError, match="cannot be saved"):
+        learned.to_dict()
 
 
 def test_products_of_two_members_learn_what_a_sum_cannot():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synthdetect.ensemble.calibrate import LARGEST_LOGIT
 from synthdetect.ensemble.checks import (
     Floats,
     Labels,
@@ -17,15 +18,12 @@ from synthdetect.ensemble.checks import (
 )
 from synthdetect.ensemble.combine import MOST_MEMBERS, Combiner, check_examples, columns_of
 from synthdetect.ensemble.impute import imputed
-from synthdetect.ensemble.trees import MOST_NODES, MOST_TREES, BoostedCombiner, Tree
+from synthdetect.ensemble.trees import MOST_LEVELS, MOST_NODES, MOST_TREES, BoostedCombiner, Tree
 from synthdetect.errors import BundleError, DataError
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 _BOOSTING = ((1, 25), (1, 100), (2, 25), (2, 100))
-
-# Beyond it a probability is 0 or 1 to a classifier's own rounding.
-_LARGEST_LOGIT = 36.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ class EstimatorCombiner:
         else:
             p = np.asarray(self.estimator.predict_proba(columns)[:, 1], dtype=np.float64)
             with np.errstate(divide="ignore"):
-                logit = np.clip(np.log(p) - np.log1p(-p), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+                logit = np.clip(np.log(p) - np.log1p(-p), -LARGEST_LOGIT, LARGEST_LOGIT)
         return np.where(unseen, np.nan, logit)
 
     def to_dict(self) -> dict[str, Any]:
@@ -394,11 +392,12 @@ def _has_pairs(terms: Any) -> bool:
 
 def _as_trees(fitted: Any, fill: tuple[float, ...]) -> Combiner:
     """Return scikit-learn's boosted trees as plain numbers, if they start from one number."""
-    largest = max(grown.tree_.node_count for grown in fitted.estimators_[:, 0])
-    if fitted.init is not None or len(fitted.estimators_) > MOST_TREES or largest > MOST_NODES:
+    grown = [estimator.tree_ for estimator in fitted.estimators_[:, 0]]
+    small = all(tree.node_count <= MOST_NODES and tree.max_depth <= MOST_LEVELS for tree in grown)
+    if fitted.init is not None or len(grown) > MOST_TREES or not small:
         return EstimatorCombiner(fitted, fill)
     trees = []
-    for tree in (grown.tree_ for grown in fitted.estimators_[:, 0]):
+    for tree in grown:
         leaf = tree.children_left == -1
         trees.append(
             Tree(
