@@ -1,4 +1,5 @@
 import doctest
+import re
 
 import numpy as np
 import pytest
@@ -131,6 +132,28 @@ def test_max_fpr_refuses_real_images_that_no_threshold_can_leave_out():
 def test_shares_outside_0_and_1_are_refused(make):
     with pytest.raises(ValueError, match="use a share between 0 and 1"):
         make()
+
+
+def test_the_precision_that_the_message_tells_can_be_asked_for():
+    for seed in range(20):
+        y, p = images(300, 300, np.random.default_rng(seed))
+        with pytest.raises(DataError, match="can be shown") as refused:
+            MinPrecision(0.999).fit(y, p)
+        told = float(re.search(r"at most ([\d.]+) %", str(refused.value))[1]) / 100
+        assert MinPrecision(told).fit(y, p, n_replicates=0).n == 600
+
+
+def test_ties_do_not_make_min_precision_surer_of_the_recall():
+    from scipy.stats import beta
+
+    y, p = np.repeat([0, 1], 100), np.repeat([0.2, 0.8], 100)
+    with pytest.raises(DataError, match="can be shown") as refused:
+        MinPrecision(0.999).fit(y, p)
+    # Of 100 images 98 were to be found; the scores, all equal, chose a cut that finds 100.
+    tail = 0.05 / 32
+    recall, alarms = beta.ppf(tail, 98, 3), beta.ppf(1 - tail, 1, 100)
+    best = np.floor(1000 * recall / (recall + alarms)) / 10
+    assert f"at most {best:.6g} % can be shown" in str(refused.value)
 
 
 def test_max_fpr_finds_at_least_what_mapie_finds_with_the_same_promise():

@@ -15,6 +15,7 @@ from synthdetect.errors import DataError
 # Few drawn images are meant here; one test below is of the warning.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:the threshold is learned on",
+    "ignore:the threshold is judged on",
     "ignore:all scores",
     "ignore:the classes are separated",
     "ignore:the threshold has no interval",
@@ -236,6 +237,14 @@ def test_cost_weighted_refuses_impossible_options(options, message):
         CostWeighted(**options)
 
 
+@pytest.mark.filterwarnings("always")
+def test_fixed_warns_of_rates_that_few_images_cannot_tell():
+    with pytest.warns(UserWarning, match="judged on 1 real images, fewer than 20"):
+        learned = Fixed(0.5).fit([0, 1], [0.2, 0.8])
+    assert len(learned.notes) == 2
+    assert Fixed(0.5).fit(*many(100)).notes == ()
+
+
 def test_fixed_refuses_a_value_outside_0_and_1():
     with pytest.raises(ValueError, match=r"value is 1\.1"):
         Fixed(1.1)
@@ -450,8 +459,8 @@ def test_ordinary_images_warn_of_nothing():
     assert Youden().fit(*many(200)).notes == ()
 
 
-@pytest.mark.parametrize("beta", [0.0, -1.0, float("nan"), float("inf")])
-def test_f_beta_refuses_a_beta_that_is_not_above_0(beta):
+@pytest.mark.parametrize("beta", [0.0, -1.0, 1e200, float("nan"), float("inf")])
+def test_f_beta_refuses_a_beta_that_is_not_above_0_or_too_large(beta):
     with pytest.raises(ValueError, match="beta is"):
         FBeta(beta)
 

@@ -188,11 +188,12 @@ class MinPrecision(CutoffPolicy):
     def _check_choice(self, cuts: Cuts, cut: Indices) -> None:
         if cut >= 0:
             return
-        best = float(self._bounded(cuts)[1].max())
+        # Rounded down: asking for what is told must be enough.
+        best = float(np.floor(1000 * self._bounded(cuts)[1].max()) / 1000)
         raise DataError(
             f"no threshold keeps the precision at {percent(self.precision)} with "
             f"{percent(self.confidence)} confidence: with {cuts.n_real:,} real and "
-            f"{cuts.n_synthetic:,} synthetic images at most {percent(round(best, 3))} can be "
+            f"{cuts.n_synthetic:,} synthetic images at most {percent(best)} can be "
             "shown; give more images, above all real ones, or ask for less"
         )
 
@@ -205,7 +206,8 @@ class MinPrecision(CutoffPolicy):
         tried = np.stack([(found >= k).sum(axis=-1) - 1 for k in needed], axis=-1)
         sure = 1 - (1 - self.confidence) / (2 * len(needed))
         alarms = n_real - np.take_along_axis(cuts.real_below, tried, axis=-1)
-        recall = lower_limit(np.take_along_axis(found, tried, axis=-1), n_synthetic, sure)
+        # With ties more are found, but the scores chose the cut; what was asked for is sure.
+        recall = lower_limit(needed, n_synthetic, sure)
         share = n_synthetic / (n_real + n_synthetic) if self.prevalence is None else self.prevalence
         hits = share * recall
         return tried, hits / (hits + (1 - share) * upper_limit(alarms, n_real, sure))

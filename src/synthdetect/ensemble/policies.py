@@ -17,6 +17,9 @@ N_REPLICATES = 200
 
 _FEW = 20
 
+# Its square over what rounding leaves of a loss still tells false alarms apart.
+_LARGEST_BETA = 1e6
+
 NO_INTERVAL = (
     "the threshold has no interval: nearly all bootstrap replicates choose the same, or none; how "
     "far it would move for other images is not known"
@@ -184,7 +187,7 @@ class FBeta(CutoffPolicy):
     Parameters
     ----------
     beta : float
-        Above 0.
+        Above 0, at most 1e6, from where on only recall counts.
     prevalence : float or None
         As in `CostWeighted`; the F score depends on it.
 
@@ -208,8 +211,10 @@ class FBeta(CutoffPolicy):
     prevalence: float | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.beta) and self.beta > 0):
-            raise ValueError(f"FBeta: beta is {self.beta!r}; use a finite number above 0")
+        if not 0 < self.beta <= _LARGEST_BETA:
+            raise ValueError(
+                f"FBeta: beta is {self.beta!r}; use a number above 0, at most {_LARGEST_BETA:g}"
+            )
         if self.prevalence is not None:
             check_share("FBeta", "prevalence", self.prevalence)
 
@@ -267,13 +272,38 @@ class Fixed:
             raise ValueError(f"Fixed: value is {self.value!r}; use a number from 0 to 1")
 
     def fit(self, y: ArrayLike, p: ArrayLike) -> Threshold:
-        """Return the value with its rates; parameters and errors are those of `Youden.fit`."""
+        """Return the value with its rates.
+
+        Nothing is chosen, so there are no bootstrap replicates and no interval.
+
+        Parameters
+        ----------
+        y, p
+            As in `Youden.fit`.
+
+        Returns
+        -------
+        threshold : Threshold
+
+        Warns
+        -----
+        UserWarning
+            For fewer than 20 images of a class, which is noted too.
+
+        Raises
+        ------
+        DataError
+            If one class is missing, a label is not 0 or 1, or a probability is not in 0..1.
+        """
         labels, scores = check_scores(y, p)
         called = scores >= self.value
         n_synthetic = int(labels.sum())
         n_real = len(labels) - n_synthetic
         hits = int(labels[called].sum())
         false_positives = int(called.sum()) - hits
+        notes = _few_notes(n_real, n_synthetic, "the threshold is judged")
+        for note in notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
         return Threshold(
             value=float(self.value),
             policy=repr(self),
@@ -284,6 +314,7 @@ class Fixed:
             precision=_precision(
                 false_positives, n_real, hits, n_synthetic, n_synthetic / len(labels)
             ),
+            notes=notes,
         )
 
 
@@ -308,13 +339,7 @@ def percent(share: float) -> str:
 
 def data_notes(cuts: Cuts) -> tuple[str, ...]:
     """Return what to know of the images before a threshold learned on them is used."""
-    notes = []
-    for n, name in ((cuts.n_real, "real"), (cuts.n_synthetic, "synthetic")):
-        if n < _FEW:
-            notes.append(
-                f"the threshold is learned on {n} {name} images, fewer than {_FEW}: "
-                "its rates are next to unknown; use hundreds"
-            )
+    notes = list(_few_notes(cuts.n_real, cuts.n_synthetic, "the threshold is learned"))
     if cuts.n_cuts == 2:
         notes.append("all scores are equal: no threshold tells the classes apart")
     elif np.any((cuts.real_below == cuts.n_real) & (cuts.synthetic_below == 0)):
@@ -323,6 +348,15 @@ def data_notes(cuts: Cuts) -> tuple[str, ...]:
             "does the same here, and errors of 0 are only as sure as their intervals"
         )
     return tuple(notes)
+
+
+def _few_notes(n_real: int, n_synthetic: int, what: str) -> tuple[str, ...]:
+    return tuple(
+        f"{what} on {n} {name} images, fewer than {_FEW}: "
+        "its rates are next to unknown; use hundreds"
+        for n, name in ((n_real, "real"), (n_synthetic, "synthetic"))
+        if n < _FEW
+    )
 
 
 def _prevalence(policy: object, cuts: Cuts) -> float:
