@@ -3,9 +3,12 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import norm
 
 from synthdetect.ensemble import guarantee
+from synthdetect.ensemble.bounds import most_allowed
 from synthdetect.ensemble.guarantee import MaxFPR, MinPrecision, MinRecall
 from synthdetect.errors import DataError
 
@@ -86,6 +89,35 @@ def test_min_precision_is_beyond_its_bound_in_at_most_5_percent_of_sets(prevalen
     precision = hits / (hits + (1 - share) * false_positive_rate)
     assert (precision < 0.75).mean() <= three_standard_errors(0.05, 500)
     assert recall.mean() > 0.2
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.tuples(st.integers(30, 120), st.integers(1, 60)),
+    seed=st.integers(0, 1000),
+    digits=st.integers(1, 8),
+    alpha=st.floats(0.1, 0.5),
+)
+@pytest.mark.filterwarnings("ignore:the threshold is learned on", "ignore:the classes")
+def test_max_fpr_and_min_recall_are_the_best_of_scikit_learns_roc_curve_within_their_counts(
+    n, seed, digits, alpha
+):
+    from sklearn.metrics import roc_curve
+
+    y, p = images(*n, np.random.default_rng(seed))
+    p = np.clip(p.round(digits), 0.001, 0.999)
+    most = most_allowed(n[0], alpha, 0.95)
+    false_positive_rate, recall, _ = roc_curve(y, p, drop_intermediate=False)
+    within = np.round(false_positive_rate * n[0]) <= most
+    learned = MaxFPR(alpha).fit(y, p, n_replicates=0)
+    assert learned.false_positive_rate.value * n[0] <= most + 1e-9
+    assert 1 - learned.false_negative_rate.value == pytest.approx(recall[within].max(), abs=1e-12)
+    # The same with the classes changed over.
+    turned = MinRecall(1 - alpha).fit(1 - y, 1 - p, n_replicates=0)
+    most = most_allowed(n[0], 1 - (1 - alpha), 0.95)
+    within = np.round(false_positive_rate * n[0]) <= most
+    found = 1 - turned.false_positive_rate.value
+    assert found == pytest.approx(recall[within].max(), abs=1e-12)
 
 
 @pytest.mark.parametrize(

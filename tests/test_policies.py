@@ -73,15 +73,54 @@ def test_cost_weighted_equals_brute_force_over_all_cuts(
     assert learned == pytest.approx(best, rel=1e-11)
 
 
-def test_youden_equals_scikit_learn_on_many_images():
+def possible_of_roc(y, p):
+    """Rates of scikit-learn's curve at the cuts that a threshold of 0 to 1 can make."""
     from sklearn.metrics import roc_curve
 
+    false_positive_rate, recall, threshold = roc_curve(y, p, drop_intermediate=False)
+    # Its first point calls nothing synthetic, which no threshold does to a probability of 1.
+    kept = np.isfinite(threshold) | (p.max() < 1)
+    return false_positive_rate[kept], recall[kept]
+
+
+def test_youden_equals_scikit_learn_on_many_images():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 5000)
     p = 1 / (1 + np.exp(-rng.normal(2 * y - 1, 1.5)))
-    false_positive_rate, recall, _ = roc_curve(y, p)
+    false_positive_rate, recall = possible_of_roc(y, p)
     learned = 1 - sum(rates(y, p, Youden().fit(y, p).value))
     assert learned == pytest.approx((recall - false_positive_rate).max(), abs=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(drawn=rows, false_positive=costs, false_negative=costs, prevalence=prevalences)
+def test_youden_and_cost_weighted_are_the_best_of_scikit_learns_roc_curve(
+    drawn, false_positive, false_negative, prevalence
+):
+    y, p = columns(drawn)
+    false_positive_rate, recall = possible_of_roc(y, p)
+    learned = 1 - sum(rates(y, p, Youden().fit(y, p, n_replicates=0).value))
+    assert learned == pytest.approx((recall - false_positive_rate).max(), abs=1e-12)
+    policy = CostWeighted(false_positive, false_negative, prevalence)
+    share = y.mean() if prevalence is None else prevalence
+    cost = false_positive * (1 - share) * false_positive_rate
+    cost += false_negative * share * (1 - recall)
+    found = cost_of(policy, y, p, policy.fit(y, p, n_replicates=0).value)
+    assert found == pytest.approx(cost.min(), rel=1e-11)
+
+
+@settings(deadline=None, max_examples=60)
+@given(drawn=rows, beta=st.floats(0.2, 5))
+def test_f_beta_is_the_best_of_scikit_learns_precision_recall_curve(drawn, beta):
+    from sklearn.metrics import precision_recall_curve
+
+    y, p = columns(drawn)
+    # Its last point calls nothing synthetic; its F score of 0 is never the best.
+    precision, recall, _ = (column[: len(np.unique(p))] for column in precision_recall_curve(y, p))
+    weighed = beta**2 * precision + recall
+    scores = (1 + beta**2) * precision * recall / np.where(weighed, weighed, 1)
+    learned = f_beta(beta, y, p, FBeta(beta).fit(y, p, n_replicates=0).value)
+    assert learned == pytest.approx(scores.max(), abs=1e-12)
 
 
 @settings(deadline=None, max_examples=60)
@@ -297,6 +336,7 @@ def test_no_threshold_that_scikit_learn_tunes_scores_better(policy, scoring, see
     X = rng.normal(2 * y - 1, 1.5).reshape(-1, 1)
     model = LogisticRegression().fit(X, y)
     p = model.predict_proba(X)[:, 1]
+    # At each score, so that it may choose any cut that there is.
     tuned = TunedThresholdClassifierCV(
         FrozenEstimator(model), scoring=scoring, cv="prefit", refit=False, thresholds=np.unique(p)
     ).fit(X, y)
