@@ -12,7 +12,10 @@ from synthdetect.ensemble.policies import CostWeighted
 from synthdetect.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:the threshold is learned on", "ignore:all scores", "ignore:the classes are separated"
+    "ignore:the threshold is learned on",
+    "ignore:all scores",
+    "ignore:the classes are separated",
+    "ignore:the threshold has no interval",
 )
 
 scores = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1))
@@ -84,6 +87,15 @@ def test_the_band_widens_when_review_gets_cheaper():
     assert 0 <= widths[0] < widths[1] < widths[2]
 
 
+def test_the_ends_of_a_band_without_errors_still_have_intervals():
+    y = np.repeat([0, 1], 10)
+    p = np.concatenate((np.linspace(0.05, 0.3, 10), np.linspace(0.6, 0.95, 10)))
+    for policy in (Band(), ConformalBand(0.2)):
+        learned = policy.fit(y, p)
+        for low, high in (learned.low_interval, learned.high_interval):
+            assert high - low > 0.05
+
+
 def test_rates_add_up():
     y, p = images(500, 2)
     learned = Band(review=0.1).fit(y, p)
@@ -113,6 +125,47 @@ def test_conformal_band_keeps_both_wrong_decisions_below_alpha_on_average(streng
     assert (mean <= 0.1 + slack).all()
     if strength < 1:  # a band as wide as it must be, not wider
         assert (mean >= 0.07).all()
+
+
+def test_conformal_band_refuses_real_images_that_no_threshold_can_leave_out():
+    y = np.repeat([0, 1], 100)
+    p = np.concatenate((np.full(30, 1.0), np.linspace(0.01, 0.5, 70), np.full(100, 1.0)))
+    with pytest.raises(DataError, match=r"a probability of exactly 1 to bound the .* at 5 %"):
+        ConformalBand(0.05).fit(y, p)
+
+
+def test_conformal_band_leaves_out_replicates_with_too_many_real_images_at_1():
+    y = np.repeat([0, 1], 100)
+    p = np.concatenate((np.full(3, 1.0), np.linspace(0.01, 0.5, 97), np.linspace(0.3, 0.9, 100)))
+    learned = ConformalBand(0.05).fit(y, p)
+    assert learned.false_positive_rate.value == np.mean(learned.decide(p[y == 0]) == "synthetic")
+    assert learned.high_interval[0] <= learned.high <= learned.high_interval[1] < 1
+
+
+@settings(deadline=None, max_examples=100)
+@given(drawn=rows, alpha=st.floats(0.3, 0.95), tiny=st.booleans())
+def test_conformal_band_keeps_to_its_counts_or_refuses(drawn, alpha, tiny):
+    y, p = columns(drawn)
+    p = 10 ** (60 * p - 70) if tiny else p
+    try:
+        learned = ConformalBand(alpha).fit(y, p, n_replicates=0)
+    except DataError:
+        assume(False)
+    decided = learned.decide(p)
+    for label, wrong in ((0, "synthetic"), (1, "real")):
+        n = np.sum(y == label)
+        assert np.sum(decided[y == label] == wrong) <= alpha * (n + 1) - 1 + 1e-6
+    assert learned.false_positive_rate.value == np.mean(decided[y == 0] == "synthetic")
+
+
+def test_one_cut_of_a_conformal_band_is_in_the_middle_for_tiny_scores_too():
+    y = np.repeat([0, 1], 100)
+    p = 10.0 ** -np.concatenate((np.linspace(60, 50, 100), np.linspace(30, 20, 100)))
+    learned = ConformalBand(0.05).fit(y, p)
+    assert learned.low == learned.high
+    assert learned.false_positive_rate.value == 0
+    # Five images of each class may be wrong: from between 10^-50.5 and 10^-29.5.
+    assert np.log10(learned.low) == pytest.approx(-40, abs=1)
 
 
 def test_a_good_detector_needs_no_band():

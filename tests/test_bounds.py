@@ -51,6 +51,13 @@ def test_2995_real_images_are_needed_to_bound_a_rate_at_one_in_a_thousand():
     assert fewest_needed(0.001, 0.95) == 2995
 
 
+@pytest.mark.parametrize("rate", [1e-9, 1e-10, 1e-12, 1e-15])
+@pytest.mark.timeout(20)
+def test_the_number_needed_for_a_tiny_rate_is_found_at_once(rate):
+    # No success in n leaves a rate of 3 / n, as the rule of three says.
+    assert fewest_needed(rate, 0.95) == pytest.approx(2.995732 / rate, rel=1e-6)
+
+
 @pytest.mark.parametrize("rate", [counted_rate(3, 40), counted_rate(0, 7, optimism=-0.01)])
 def test_a_rate_survives_json(rate):
     assert ExpectedRate.from_dict(json.loads(json.dumps(rate.to_dict()))) == rate

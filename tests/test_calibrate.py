@@ -249,6 +249,15 @@ def test_logits_that_are_worse_than_chance_give_a_flat_map_at_the_share(learner)
 
 
 @pytest.mark.parametrize("learner", [PlattScaling(), BetaCalibration()])
+@pytest.mark.parametrize("logit", [0.0, 5.0, -30.0])
+def test_logits_that_are_all_equal_give_a_flat_map_at_the_share(learner, logit):
+    learned = learner.fit([logit] * 90, [0, 1, 1] * 30)
+    p = learned([-3.0, 0.0, logit, 3.0])
+    np.testing.assert_array_equal(p, p[0])
+    assert p[0] == pytest.approx(2 / 3, abs=0.01)
+
+
+@pytest.mark.parametrize("learner", [PlattScaling(), BetaCalibration()])
 @pytest.mark.parametrize(
     ("logit", "y"),
     [

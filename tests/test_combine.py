@@ -66,6 +66,37 @@ def test_a_row_that_no_member_with_a_weight_looked_at_gives_nan():
     np.testing.assert_array_equal(combined, [np.nan, np.nan, 2.0])
 
 
+def test_a_member_without_a_weight_spoils_nothing_were_it_infinite():
+    rows = [[np.inf, 2.0, 1.0], [-np.inf, 2.0, np.nan], [np.inf, np.nan, np.nan]]
+    combined = LinearCombiner((0.0, 1.0, 0.0), kind="best")(rows)
+    np.testing.assert_array_equal(combined, [2.0, 2.0, np.nan])
+    assert LinearCombiner((0.5, 0.5))([[np.inf, 1.0]]).tolist() == [np.inf]
+
+
+def test_a_tiny_weight_is_enough_where_it_is_alone():
+    combined = LinearCombiner((1.0, 5e-324))([[np.nan, 3.0], [2.0, np.nan], [2.0, 3.0]])
+    np.testing.assert_array_equal(combined, [3.0, 2.0, 2.0])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=arrays(np.float64, st.tuples(st.integers(1, 20), st.just(4)), elements=logit),
+    weights=st.lists(st.just(0.0) | st.floats(0.01, 1), min_size=4, max_size=4),
+    absent=st.integers(0, 3),
+)
+def test_votes_of_finite_logits_keep_the_bits_of_a_plain_sum(rows, weights, absent):
+    combiner = LinearCombiner(tuple(weights))
+    products = rows * weights
+    plain = products[:, 0] + products[:, 1] + products[:, 2] + products[:, 3]
+    assert combiner(rows).tobytes() == plain.tobytes()
+    others = [j for j in range(4) if j != absent]
+    weight = sum(weights[j] for j in others)
+    if weight:
+        rows[:, absent] = np.nan
+        scaled = sum(products[:, j] for j in others) * (sum(weights) / weight)
+        np.testing.assert_array_equal(combiner(rows), scaled)
+
+
 some_missing = arrays(
     np.float64, st.tuples(st.integers(1, 20), st.just(4)), elements=logit | st.just(np.nan)
 )
@@ -147,6 +178,8 @@ def test_shrinkage_moves_learned_weights_to_equal_ones():
 def test_given_weights_are_scaled_to_the_sum_1():
     logits, y = member_logits(50, 4, [1.0, 1.0])
     assert SoftVote(weights=(1, 3)).fit(logits, y).weights == (0.25, 0.75)
+    assert SoftVote(weights=(1e308, 1e308)).fit(logits, y).weights == (0.5, 0.5)
+    assert SoftVote(weights=(5e-324, 0.0)).fit(logits, y).weights == (1.0, 0.0)
     with pytest.raises(DataError, match="3 weights for 2 members"):
         SoftVote(weights=(1, 1, 1)).fit(logits, y)
 

@@ -1,10 +1,14 @@
 import doctest
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import norm
 
 from synthdetect.ensemble import guarantee
+from synthdetect.ensemble.bounds import most_allowed
 from synthdetect.ensemble.guarantee import MaxFPR, MinPrecision, MinRecall
 from synthdetect.errors import DataError
 
@@ -87,6 +91,35 @@ def test_min_precision_is_beyond_its_bound_in_at_most_5_percent_of_sets(prevalen
     assert recall.mean() > 0.2
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.tuples(st.integers(30, 120), st.integers(1, 60)),
+    seed=st.integers(0, 1000),
+    digits=st.integers(1, 8),
+    alpha=st.floats(0.1, 0.5),
+)
+@pytest.mark.filterwarnings("ignore:the threshold is learned on", "ignore:the classes")
+def test_max_fpr_and_min_recall_are_the_best_of_scikit_learns_roc_curve_within_their_counts(
+    n, seed, digits, alpha
+):
+    from sklearn.metrics import roc_curve
+
+    y, p = images(*n, np.random.default_rng(seed))
+    p = np.clip(p.round(digits), 0.001, 0.999)
+    most = most_allowed(n[0], alpha, 0.95)
+    false_positive_rate, recall, _ = roc_curve(y, p, drop_intermediate=False)
+    within = np.round(false_positive_rate * n[0]) <= most
+    learned = MaxFPR(alpha).fit(y, p, n_replicates=0)
+    assert learned.false_positive_rate.value * n[0] <= most + 1e-9
+    assert 1 - learned.false_negative_rate.value == pytest.approx(recall[within].max(), abs=1e-12)
+    # The same with the classes changed over.
+    turned = MinRecall(1 - alpha).fit(1 - y, 1 - p, n_replicates=0)
+    most = most_allowed(n[0], 1 - (1 - alpha), 0.95)
+    within = np.round(false_positive_rate * n[0]) <= most
+    found = 1 - turned.false_positive_rate.value
+    assert found == pytest.approx(recall[within].max(), abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
@@ -131,6 +164,28 @@ def test_max_fpr_refuses_real_images_that_no_threshold_can_leave_out():
 def test_shares_outside_0_and_1_are_refused(make):
     with pytest.raises(ValueError, match="use a share between 0 and 1"):
         make()
+
+
+def test_the_precision_that_the_message_tells_can_be_asked_for():
+    for seed in range(20):
+        y, p = images(300, 300, np.random.default_rng(seed))
+        with pytest.raises(DataError, match="can be shown") as refused:
+            MinPrecision(0.999).fit(y, p)
+        told = float(re.search(r"at most ([\d.]+) %", str(refused.value))[1]) / 100
+        assert MinPrecision(told).fit(y, p, n_replicates=0).n == 600
+
+
+def test_ties_do_not_make_min_precision_surer_of_the_recall():
+    from scipy.stats import beta
+
+    y, p = np.repeat([0, 1], 100), np.repeat([0.2, 0.8], 100)
+    with pytest.raises(DataError, match="can be shown") as refused:
+        MinPrecision(0.999).fit(y, p)
+    # Of 100 images 98 were to be found; the scores, all equal, chose a cut that finds 100.
+    tail = 0.05 / 32
+    recall, alarms = beta.ppf(tail, 98, 3), beta.ppf(1 - tail, 1, 100)
+    best = np.floor(1000 * recall / (recall + alarms)) / 10
+    assert f"at most {best:.6g} % can be shown" in str(refused.value)
 
 
 def test_max_fpr_finds_at_least_what_mapie_finds_with_the_same_promise():

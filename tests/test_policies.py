@@ -14,7 +14,11 @@ from synthdetect.errors import DataError
 
 # Few drawn images are meant here; one test below is of the warning.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:the threshold is learned on", "ignore:all scores", "ignore:the classes are separated"
+    "ignore:the threshold is learned on",
+    "ignore:the threshold is judged on",
+    "ignore:all scores",
+    "ignore:the classes are separated",
+    "ignore:the threshold has no interval",
 )
 
 # A coarse grid, so that ties are common, and any float.
@@ -69,15 +73,54 @@ def test_cost_weighted_equals_brute_force_over_all_cuts(
     assert learned == pytest.approx(best, rel=1e-11)
 
 
-def test_youden_equals_scikit_learn_on_many_images():
+def possible_of_roc(y, p):
+    """Rates of scikit-learn's curve at the cuts that a threshold of 0 to 1 can make."""
     from sklearn.metrics import roc_curve
 
+    false_positive_rate, recall, threshold = roc_curve(y, p, drop_intermediate=False)
+    # Its first point calls nothing synthetic, which no threshold does to a probability of 1.
+    kept = np.isfinite(threshold) | (p.max() < 1)
+    return false_positive_rate[kept], recall[kept]
+
+
+def test_youden_equals_scikit_learn_on_many_images():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 5000)
     p = 1 / (1 + np.exp(-rng.normal(2 * y - 1, 1.5)))
-    false_positive_rate, recall, _ = roc_curve(y, p)
+    false_positive_rate, recall = possible_of_roc(y, p)
     learned = 1 - sum(rates(y, p, Youden().fit(y, p).value))
     assert learned == pytest.approx((recall - false_positive_rate).max(), abs=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(drawn=rows, false_positive=costs, false_negative=costs, prevalence=prevalences)
+def test_youden_and_cost_weighted_are_the_best_of_scikit_learns_roc_curve(
+    drawn, false_positive, false_negative, prevalence
+):
+    y, p = columns(drawn)
+    false_positive_rate, recall = possible_of_roc(y, p)
+    learned = 1 - sum(rates(y, p, Youden().fit(y, p, n_replicates=0).value))
+    assert learned == pytest.approx((recall - false_positive_rate).max(), abs=1e-12)
+    policy = CostWeighted(false_positive, false_negative, prevalence)
+    share = y.mean() if prevalence is None else prevalence
+    cost = false_positive * (1 - share) * false_positive_rate
+    cost += false_negative * share * (1 - recall)
+    found = cost_of(policy, y, p, policy.fit(y, p, n_replicates=0).value)
+    assert found == pytest.approx(cost.min(), rel=1e-11)
+
+
+@settings(deadline=None, max_examples=60)
+@given(drawn=rows, beta=st.floats(0.2, 5))
+def test_f_beta_is_the_best_of_scikit_learns_precision_recall_curve(drawn, beta):
+    from sklearn.metrics import precision_recall_curve
+
+    y, p = columns(drawn)
+    # Its last point calls nothing synthetic; its F score of 0 is never the best.
+    precision, recall, _ = (column[: len(np.unique(p))] for column in precision_recall_curve(y, p))
+    weighed = beta**2 * precision + recall
+    scores = (1 + beta**2) * precision * recall / np.where(weighed, weighed, 1)
+    learned = f_beta(beta, y, p, FBeta(beta).fit(y, p, n_replicates=0).value)
+    assert learned == pytest.approx(scores.max(), abs=1e-12)
 
 
 @settings(deadline=None, max_examples=60)
@@ -233,6 +276,14 @@ def test_cost_weighted_refuses_impossible_options(options, message):
         CostWeighted(**options)
 
 
+@pytest.mark.filterwarnings("always")
+def test_fixed_warns_of_rates_that_few_images_cannot_tell():
+    with pytest.warns(UserWarning, match="judged on 1 real images, fewer than 20"):
+        learned = Fixed(0.5).fit([0, 1], [0.2, 0.8])
+    assert len(learned.notes) == 2
+    assert Fixed(0.5).fit(*many(100)).notes == ()
+
+
 def test_fixed_refuses_a_value_outside_0_and_1():
     with pytest.raises(ValueError, match=r"value is 1\.1"):
         Fixed(1.1)
@@ -285,6 +336,7 @@ def test_no_threshold_that_scikit_learn_tunes_scores_better(policy, scoring, see
     X = rng.normal(2 * y - 1, 1.5).reshape(-1, 1)
     model = LogisticRegression().fit(X, y)
     p = model.predict_proba(X)[:, 1]
+    # At each score, so that it may choose any cut that there is.
     tuned = TunedThresholdClassifierCV(
         FrozenEstimator(model), scoring=scoring, cv="prefit", refit=False, thresholds=np.unique(p)
     ).fit(X, y)
@@ -356,6 +408,50 @@ def test_the_interval_shrinks_with_more_images():
     assert widths[0] > 2 * widths[1] > 4 * widths[2]
 
 
+@pytest.mark.parametrize("policy", [Youden(), EqualError(), FBeta()], ids=repr)
+def test_the_interval_is_that_of_fits_on_resampled_images(policy):
+    y = np.repeat([0, 1], 10)
+    p = np.concatenate((np.linspace(0.05, 0.3, 10), np.linspace(0.6, 0.95, 10)))
+    rng = np.random.default_rng(0)
+    values = []
+    for _ in range(1000):
+        drawn = np.concatenate((rng.integers(0, 10, 10), rng.integers(10, 20, 10)))
+        values.append(policy.fit(y[drawn], p[drawn], n_replicates=0).value)
+    interval = policy.fit(y, p, n_replicates=1000).interval
+    assert interval == pytest.approx(np.quantile(values, (0.025, 0.975)), abs=0.02)
+    assert interval[1] - interval[0] > 0.05
+
+
+@settings(deadline=None, max_examples=40)
+@given(drawn=rows, seed=st.integers(0, 1000))
+def test_gaps_of_replicates_lie_between_scores_that_were_drawn(drawn, seed):
+    found = cuts.cuts_of(*columns(drawn))
+    _, replicates = cuts.resampled(found, 3, seed)
+    scores = found.upper[:-1]
+    for lower, upper, real, synthetic in zip(
+        replicates.lower,
+        replicates.upper,
+        replicates.real_below,
+        replicates.synthetic_below,
+        strict=True,
+    ):
+        taken = scores[np.diff(real + synthetic) > 0]
+        for i in range(found.n_cuts):
+            below, above = taken[taken < found.upper[i]], taken[taken > found.lower[i]]
+            if i < found.n_cuts - 1 and len(below):
+                assert lower[i] == below.max()
+            if i and len(above):
+                assert upper[i] == above.min()
+
+
+def test_replicates_that_all_agree_give_no_interval_and_a_note():
+    y, p = np.repeat([0, 1], 50), np.repeat([0.2, 0.8], 50)
+    with pytest.warns(UserWarning, match="the threshold has no interval"):
+        learned = Youden().fit(y, p)
+    assert learned.interval is None
+    assert policies.NO_INTERVAL in learned.notes
+
+
 def test_no_replicates_give_no_interval_and_the_same_threshold():
     y, p = many(300)
     without = Youden().fit(y, p, n_replicates=0)
@@ -403,8 +499,8 @@ def test_ordinary_images_warn_of_nothing():
     assert Youden().fit(*many(200)).notes == ()
 
 
-@pytest.mark.parametrize("beta", [0.0, -1.0, float("nan"), float("inf")])
-def test_f_beta_refuses_a_beta_that_is_not_above_0(beta):
+@pytest.mark.parametrize("beta", [0.0, -1.0, 1e200, float("nan"), float("inf")])
+def test_f_beta_refuses_a_beta_that_is_not_above_0_or_too_large(beta):
     with pytest.raises(ValueError, match="beta is"):
         FBeta(beta)
 

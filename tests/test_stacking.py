@@ -11,13 +11,14 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
 
 from synthdetect.ensemble import stacking
 from synthdetect.ensemble.kinds import combiner_from_dict
 from synthdetect.ensemble.learn import Decision, learn_decision
 from synthdetect.ensemble.stacking import EstimatorCombiner, StackedCombiner, Stacking
+from synthdetect.ensemble.trees import MOST_LEVELS
 from synthdetect.errors import BundleError, DataError
 
 BY_NAME = ("logistic", "pairwise", "boosting")
@@ -90,8 +91,14 @@ def test_another_number_of_members_is_refused(combiner):
         lambda: make_pipeline(StandardScaler(), LogisticRegression(C=0.5)),
         lambda: make_pipeline(StandardScaler(with_mean=False), LogisticRegression()),
         lambda: GradientBoostingClassifier(n_estimators=15, max_depth=3, random_state=0),
+        lambda: make_pipeline(GradientBoostingClassifier(n_estimators=5, random_state=0)),
+        lambda: make_pipeline(
+            StandardScaler(),
+            PolynomialFeatures(2, interaction_only=True, include_bias=False),
+            LogisticRegression(),
+        ),
     ],
-    ids=["logistic", "scaled", "scaled only", "boosting"],
+    ids=["logistic", "scaled", "scaled only", "boosting", "boosting in a pipeline", "pairs"],
 )
 def test_a_classifier_of_ones_own_that_can_be_saved_gives_the_same_logits(make):
     logits, y = images(300, 4)
@@ -108,8 +115,9 @@ def test_a_classifier_of_ones_own_that_can_be_saved_gives_the_same_logits(make):
         lambda: RandomForestClassifier(20, random_state=0),
         lambda: LinearSVC(random_state=0),
         lambda: GradientBoostingClassifier(n_estimators=3, init=LogisticRegression()),
+        lambda: GradientBoostingClassifier(n_estimators=10, init="zero"),
     ],
-    ids=["probabilities", "decisions", "boosting from a model"],
+    ids=["probabilities", "decisions", "boosting from a model", "boosting from zero"],
 )
 def test_any_other_classifier_works_in_memory_and_says_that_it_cannot_be_saved(make):
     logits, y = images(200, 6)
@@ -123,6 +131,28 @@ def test_any_other_classifier_works_in_memory_and_says_that_it_cannot_be_saved(m
     assert decision.combiner(np.empty((0, 3))).shape == (0,)
     with pytest.raises(BundleError, match="works in memory but cannot be saved; use Stacking"):
         decision.to_dict()
+
+
+def test_products_alone_as_many_as_members_are_not_taken_for_the_members():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, (300, 3))
+    y = (logits[:, 0] * logits[:, 1] > 0).astype(int)
+    model = make_pipeline(
+        StandardScaler(),
+        PolynomialFeatures((2, 2), interaction_only=True, include_bias=False),
+        LogisticRegression(),
+    )
+    learned = Stacking(model).fit(logits, y)
+    np.testing.assert_allclose(learned(logits), model.fit(logits, y).decision_function(logits))
+
+
+def test_trees_too_deep_to_be_read_again_are_not_saved():
+    logits, y = np.arange(140.0)[:, np.newaxis], np.arange(140) % 2
+    model = GradientBoostingClassifier(n_estimators=1, max_depth=None)
+    learned = Stacking(model).fit(logits, y)
+    assert learned.estimator.estimators_[0, 0].tree_.max_depth > MOST_LEVELS
+    with pytest.raises(BundleError, match="cannot be saved"):
+        learned.to_dict()
 
 
 def test_products_of_two_members_learn_what_a_sum_cannot():

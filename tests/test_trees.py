@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from synthdetect.ensemble.trees import MOST_NODES, MOST_TREES, BoostedCombiner, Tree
+from synthdetect.ensemble.trees import MOST_LEVELS, MOST_NODES, MOST_TREES, BoostedCombiner, Tree
 
 STUMP = {
     "feature": [0, -1, -1],
@@ -70,13 +70,24 @@ def test_description_is_refused_by_field(changed, message):
         BoostedCombiner.from_dict(described() | changed)
 
 
+def chain(levels):
+    n = 2 * levels + 1
+    inner = [i % 2 == 0 and i < n - 1 for i in range(n)]
+    return {
+        "feature": [0 if node else -1 for node in inner],
+        "threshold": [0.0] * n,
+        "left": [i + 1 if node else -1 for i, node in enumerate(inner)],
+        "right": [i + 2 if node else -1 for i, node in enumerate(inner)],
+        "value": [float(i) for i in range(n)],
+    }
+
+
 def test_a_long_chain_ends():
-    n = MOST_NODES
-    chain = Tree(
-        feature=tuple(0 if i % 2 == 0 and i < n - 1 else -1 for i in range(n)),
-        threshold=(0.0,) * n,
-        left=tuple(i + 1 if i % 2 == 0 and i < n - 1 else -1 for i in range(n)),
-        right=tuple(i + 2 if i % 2 == 0 and i < n - 1 else -1 for i in range(n)),
-        value=tuple(float(i) for i in range(n)),
-    )
-    assert chain(np.array([[1.0], [-1.0]], dtype=np.float32)).tolist() == [n - 1.0, 1.0]
+    tree = Tree(**{name: tuple(values) for name, values in chain(MOST_LEVELS).items()})
+    rows = np.array([[1.0], [-1.0]], dtype=np.float32)
+    assert tree(rows).tolist() == [2.0 * MOST_LEVELS, 1.0]
+
+
+def test_a_chain_so_long_that_one_row_takes_its_time_is_refused():
+    with pytest.raises(ValueError, match="it has 65 levels below the root; use 64 at most"):
+        BoostedCombiner.from_dict(described(**chain(MOST_LEVELS + 1)))

@@ -8,9 +8,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.bounds import counted_rate
-from synthdetect.ensemble.checks import Floats, check_scores, check_share
-from synthdetect.ensemble.cuts import Cuts, Indices, cuts_of, pick, resampled, spread
-from synthdetect.ensemble.policies import N_REPLICATES, check_cost, data_notes
+from synthdetect.ensemble.checks import check_scores, check_share
+from synthdetect.ensemble.cuts import (
+    Cuts,
+    Indices,
+    at,
+    cuts_of,
+    finite_logit,
+    pick,
+    resampled,
+    spread,
+)
+from synthdetect.ensemble.policies import (
+    N_REPLICATES,
+    NO_INTERVAL,
+    all_at_1,
+    check_cost,
+    data_notes,
+    percent,
+)
 from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.errors import DataError
 
@@ -26,11 +42,16 @@ class BandPolicy(ABC):
         cuts = cuts_of(labels, scores)
         n_real, n_synthetic = cuts.n_real, cuts.n_synthetic
         low, high = self._choose(cuts)
+        self._check_choice(cuts, high)
         intervals: list[tuple[float, float] | None] = [None, None]
         if n_replicates:
-            cells, replicates = resampled(cuts, n_replicates, seed)
-            intervals = [spread(cells.middle, cut) for cut in self._choose(replicates)]
+            _, replicates = resampled(cuts, n_replicates, seed)
+            ends = self._choose(replicates)
+            found = ends[1] >= 0
+            intervals = [spread(replicates.middle(cut)[found]) for cut in ends]
         notes = data_notes(cuts)
+        if n_replicates and None in intervals:
+            notes += (NO_INTERVAL,)
         for note in notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         real_low, real_high = int(cuts.real_below[low]), int(cuts.real_below[high])
@@ -52,7 +73,13 @@ class BandPolicy(ABC):
 
     @abstractmethod
     def _choose(self, cuts: Cuts) -> tuple[Indices, Indices]:
-        """Return the lower and the upper cut, or those of each replicate."""
+        """Return the lower and the upper cut, or those of each replicate.
+
+        The upper cut is -1 where no band does what is asked.
+        """
+
+    def _check_choice(self, cuts: Cuts, high: Indices) -> None:  # noqa: B027 - a cost finds one
+        """Raise DataError if no band does what is asked."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +148,7 @@ class Band(BandPolicy):
         ) * real * cuts.false_positive_rate + review * synthetic * cuts.false_negative_rate
         possible = np.where(cuts.attainable, of_low, np.inf)
         high = pick(cuts, of_high + np.minimum.accumulate(possible, axis=-1))
-        below = np.arange(len(cuts.lower)) <= high[..., np.newaxis]
+        below = np.arange(cuts.n_cuts) <= high[..., np.newaxis]
         return pick(cuts, of_low, below), high
 
 
@@ -145,6 +172,11 @@ class ConformalBand(BandPolicy):
     ValueError
         If alpha is out of range.
 
+    Notes
+    -----
+    `fit` raises DataError where there are fewer images than that, or so many real ones have a
+    probability of exactly 1 that no threshold can leave them out.
+
     References
     ----------
     .. [1] Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", Springer, 2005.
@@ -165,21 +197,27 @@ class ConformalBand(BandPolicy):
         check_share("ConformalBand", "alpha", self.alpha)
 
     def _choose(self, cuts: Cuts) -> tuple[Indices, Indices]:
+        # The lowest cut with few enough real images above it, the highest with few enough
+        # synthetic ones below.
+        real_above = cuts.n_real - cuts.real_below
+        above = (real_above <= self._allowed(cuts.n_real)) & cuts.attainable
+        below = (cuts.synthetic_below <= self._allowed(cuts.n_synthetic)) & cuts.attainable
+        high, low = np.argmax(above, axis=-1), below.sum(axis=-1) - 1
+        one = self._between(cuts, high, low)
+        apart = low <= high
+        found = above.any(axis=-1)
+        return np.where(apart, low, one), np.where(found, np.where(apart, high, one), -1)
+
+    def _check_choice(self, cuts: Cuts, high: Indices) -> None:
         for n, name in ((cuts.n_real, "real"), (cuts.n_synthetic, "synthetic")):
             if self._allowed(n) < 0:
                 needed = int(np.ceil(1 / self.alpha - 1e-9)) - 1
                 raise DataError(
-                    f"a conformal band at {100 * self.alpha:.6g} % needs at least {needed:,} "
+                    f"a conformal band at {percent(self.alpha)} needs at least {needed:,} "
                     f"{name} images; you gave {n:,}"
                 )
-        # The lowest cut with few enough real images above it, the highest with few enough
-        # synthetic ones below.
-        real_above = cuts.n_real - cuts.real_below
-        high = np.argmax(real_above <= self._allowed(cuts.n_real), axis=-1)
-        low = (cuts.synthetic_below <= self._allowed(cuts.n_synthetic)).sum(axis=-1) - 1
-        one = self._between(cuts, high, low)
-        apart = low <= high
-        return np.where(apart, low, one), np.where(apart, high, one)
+        if high < 0:
+            raise all_at_1(self.alpha)
 
     def _allowed(self, n: int) -> int:
         """Return how many of n images of a class may lie on the wrong side."""
@@ -187,10 +225,8 @@ class ConformalBand(BandPolicy):
         return int(np.floor(self.alpha * (n + 1) + 1e-9)) - 1
 
     def _between(self, cuts: Cuts, first: Indices, last: Indices) -> Indices:
-        """Return the cut nearest to the middle of those from `first` to `last`."""
-        middle: Floats = cuts.middle(np.arange(len(cuts.lower)))
-        with np.errstate(divide="ignore"):
-            logit = np.log(middle) - np.log1p(-middle)
-        ends = np.clip(logit, -40.0, 40.0)
-        target = (ends[np.minimum(first, last)] + ends[np.maximum(first, last)]) / 2
-        return np.asarray(np.searchsorted(ends, target).clip(None, len(ends) - 1))
+        """Return the cut in whose gap the middle of the gaps from `first` to `last` lies."""
+        ends = finite_logit(at(cuts.lower, first)) + finite_logit(at(cuts.upper, last))
+        middle = np.asarray(1 / (1 + np.exp(-ends / 2)))
+        # Rounding may carry the middle out of narrow gaps.
+        return np.asarray((cuts.upper < middle[..., np.newaxis]).sum(axis=-1).clip(first, last))

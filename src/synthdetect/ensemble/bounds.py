@@ -148,7 +148,5 @@ def most_allowed(n: int, rate: float, confidence: float) -> int:
 
 def fewest_needed(rate: float, confidence: float) -> int:
     """Return the smallest n with which no success at all bounds a proportion at `rate`."""
-    n = max(1, math.ceil(math.log(1 - confidence) / math.log1p(-rate)) - 1)
-    while most_allowed(n, rate, confidence) < 0:  # rounding decides between neighbours
-        n += 1
-    return n
+    # A quotient that is a whole number may come out a hair above it.
+    return max(1, math.ceil(math.log(1 - confidence) / math.log1p(-rate) - 1e-9))

@@ -29,8 +29,8 @@ HIGHEST_TEMPERATURE = 50.0
 # The largest whole logit whose sigmoid is below 1 in float64.
 LARGEST_LOGIT = 36.0
 
-# A logit beyond it says no more, and its products with slopes stay finite.
-_HUGE = 1e100
+# A logit beyond it says no more; its products with slopes and differences of two stay finite.
+LARGEST_INPUT = 1e100
 
 _STEEPEST = 50.0
 
@@ -164,7 +164,7 @@ class Platt:
     def __call__(self, logit: ArrayLike) -> Floats:
         """Return P(synthetic); shapes, guarantees and errors are those of `Temperature`."""
         values = np.ascontiguousarray(check_vector("logit", logit))
-        return sigmoid(np.clip(values, -_HUGE, _HUGE) * self.slope + self.bias)
+        return sigmoid(np.clip(values, -LARGEST_INPUT, LARGEST_INPUT) * self.slope + self.bias)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description, the inverse of `from_dict`."""
@@ -214,7 +214,9 @@ class Beta:
         But for rounding: two logarithms are added, so where the logit rises `p` may fall by up to
         1e-13.
         """
-        values = np.clip(np.ascontiguousarray(check_vector("logit", logit)), -_HUGE, _HUGE)
+        values = np.clip(
+            np.ascontiguousarray(check_vector("logit", logit)), -LARGEST_INPUT, LARGEST_INPUT
+        )
         of_real, of_synthetic = _log_shares(values)
         return sigmoid(self.a * of_synthetic - self.b * of_real + self.bias)
 
@@ -309,7 +311,7 @@ class PlattScaling:
     def fit(self, logit: ArrayLike, y: ArrayLike) -> Platt:
         """Learn slope and bias; parameters and errors are those of `TemperatureScaling.fit`."""
         values, labels = check_pairs(logit, y)
-        values = np.clip(values, -_HUGE, _HUGE)
+        values = np.clip(values, -LARGEST_INPUT, LARGEST_INPUT)
         slope, bias = _least_log_loss([values], _smoothed(labels))
         return Platt(slope, bias)
 
@@ -335,7 +337,7 @@ class BetaCalibration:
     def fit(self, logit: ArrayLike, y: ArrayLike) -> Beta:
         """Learn the map; parameters and errors are those of `TemperatureScaling.fit`."""
         values, labels = check_pairs(logit, y)
-        of_real, of_synthetic = _log_shares(np.clip(values, -_HUGE, _HUGE))
+        of_real, of_synthetic = _log_shares(np.clip(values, -LARGEST_INPUT, LARGEST_INPUT))
         a, b, bias = _least_log_loss([of_synthetic, -of_real], _smoothed(labels))
         return Beta(a, b, bias)
 
@@ -361,7 +363,10 @@ def _log_shares(logit: Floats) -> tuple[Floats, Floats]:
 
 
 def _least_log_loss(features: list[Floats], target: Floats) -> tuple[float, ...]:
-    """Return slopes of 0 to 50, and then the bias, of the least log loss; it is convex."""
+    """Return slopes of 0 to 50, and then the bias, of the least log loss; it is convex.
+
+    A feature that is the same for all rows has a slope of 0.
+    """
     from scipy.optimize import minimize
 
     # In units of their size, so that the search is as good for small logits as for large ones.
@@ -381,7 +386,13 @@ def _least_log_loss(features: list[Floats], target: Floats) -> tuple[float, ...]
         np.append(np.full(len(features), 1.0), 0.0),
         jac=True,
         method="L-BFGS-B",
-        bounds=[*((0.0, _STEEPEST * size) for size in sizes), (None, None)],
+        bounds=[
+            *(
+                (0.0, _STEEPEST * size * bool(np.ptp(f)))
+                for f, size in zip(features, sizes, strict=True)
+            ),
+            (None, None),
+        ],
         options={"maxiter": 1000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-9},
     )
     found = np.asarray(result.x, dtype=np.float64)
@@ -389,7 +400,7 @@ def _least_log_loss(features: list[Floats], target: Floats) -> tuple[float, ...]
 
 
 def _check_slope(field: str, value: float) -> None:
-    if not (np.isfinite(value) and 0 <= value <= _HUGE):
+    if not (np.isfinite(value) and 0 <= value <= LARGEST_INPUT):
         raise ValueError(f"calibrator: {field} is {value!r}; use a finite number, 0 or more")
 
 

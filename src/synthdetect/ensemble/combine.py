@@ -138,9 +138,9 @@ class LinearCombiner:
         """
         columns = columns_of(logits, self.n_members)
         # No matrix product: BLAS adds in an order that depends on the size of the batch.
-        total = columns[:, 0] * self.weights[0]
+        total = _weighted(columns[:, 0], self.weights[0])
         for j in range(1, self.n_members):
-            total += columns[:, j] * self.weights[j]
+            total += _weighted(columns[:, j], self.weights[j])
         absent = np.isnan(columns)
         rows = absent.any(axis=1)
         if rows.any():
@@ -148,10 +148,13 @@ class LinearCombiner:
         return total
 
     def _of_present(self, columns: Floats, absent: NDArray[np.bool_]) -> Floats:
+        present = np.where(absent, 0.0, np.array(self.weights))
+        # So that tiny weights alone are not lost; a power of two leaves all other results as is.
+        present = np.ldexp(present, -_exponent(np.abs(present).max(axis=1))[:, np.newaxis])
         total, weight = np.zeros(len(columns)), np.zeros(len(columns))
-        for j, w in enumerate(self.weights):
-            total += np.where(absent[:, j], 0.0, columns[:, j] * w)
-            weight += np.where(absent[:, j], 0.0, w)
+        for j in range(self.n_members):
+            total += np.where(absent[:, j], 0.0, _weighted(columns[:, j], present[:, j]))
+            weight += present[:, j]
         usable = weight != 0
         scale = sum(self.weights) / np.where(usable, weight, 1.0)
         return np.where(usable, total * scale, np.nan)
@@ -294,7 +297,7 @@ class SoftVote:
                 raise ValueError(
                     f"SoftVote: weights is {self.weights!r}; use numbers of at least 0"
                 )
-            if not given.sum() > 0:
+            if not given.any():
                 raise ValueError(f"SoftVote: weights is {self.weights!r}; give one above 0")
 
     def fit(self, logits: ArrayLike, y: ArrayLike) -> LinearCombiner:
@@ -330,6 +333,8 @@ class SoftVote:
             v = _nonnegative_logistic(columns, labels)
         else:
             v = np.asarray(self.weights, dtype=np.float64)
+            # So that the sum is finite; a power of two leaves all other results as they are.
+            v = np.ldexp(v, -_exponent(v.max()))
         weights = v / v.sum() if v.sum() > 0 else np.full(n_members, 1 / n_members)
         if self.shrinkage:
             weights = (1 - self.shrinkage) * weights + self.shrinkage / n_members
@@ -404,6 +409,17 @@ class TrimmedMean:
     def fit(self, logits: ArrayLike, y: ArrayLike) -> TrimmedCombiner:
         """Learn the members' scales; parameters and errors are those of `SoftVote.fit`."""
         return TrimmedCombiner(_own_scales(*check_examples(logits, y)), cut=self.cut)
+
+
+def _weighted(column: Floats, weight: ArrayLike) -> Floats:
+    """Return a member's part of a sum; without a weight it has none, were its logit infinite."""
+    used = np.where(np.isinf(column) & (np.asarray(weight) == 0), 0.0, column)
+    return np.asarray(used * weight)
+
+
+def _exponent(size: ArrayLike) -> NDArray[np.int32]:
+    """Return the power of two just above each size."""
+    return np.frexp(size)[1]
 
 
 def _own_scales(columns: Floats, labels: Labels) -> tuple[float, ...]:

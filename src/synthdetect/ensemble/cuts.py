@@ -4,8 +4,8 @@ Policies work on counts at cuts, so that one line of theirs serves the images an
 axis, all bootstrap replicates at once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from synthdetect.ensemble.checks import Floats, Labels
 
 Indices = NDArray[np.intp]
 
-# Rounding of a loss in 0..1 stays below this; two different losses differ by more (up to 3 million
-# images of each class).
+# Rounding of a loss in 0..1 stays below this; two different losses differ by more, with equal
+# weights of both classes and up to 2 million images of each. Closer losses count as equal.
 TIE = 1e-13
 
 # Cuts that the bootstrap tells apart; with fewer distinct scores it is exact.
@@ -28,8 +28,9 @@ class Cuts:
 
     Parameters
     ----------
-    lower, upper : ndarray of shape (cuts,), float64
-        The scores next to each cut. The first cut lies below all scores, the last above all.
+    lower, upper : ndarray of shape (..., cuts), float64
+        The scores next to each cut; in a replicate those that were drawn, so that cuts without a
+        drawn score between share their gap. The first cut lies below all scores, the last above.
     real_below, synthetic_below : ndarray of shape (..., cuts), float64
         Images of each class below each cut; a leading axis counts replicates.
     """
@@ -38,6 +39,11 @@ class Cuts:
     upper: Floats
     real_below: Floats
     synthetic_below: Floats
+
+    @property
+    def n_cuts(self) -> int:
+        """Cuts, the same in each replicate."""
+        return int(self.lower.shape[-1])
 
     @property
     def n_real(self) -> int:
@@ -62,20 +68,17 @@ class Cuts:
     @property
     def attainable(self) -> NDArray[np.bool_]:
         """Where a threshold of 0 to 1 lies at the cut: none is above a score of 1."""
-        possible = np.ones(len(self.lower), dtype=bool)
-        possible[-1] = self.lower[-1] < 1
-        return possible
+        return np.asarray((self.lower < 1) | (self._below < self._n))
 
     @property
     def gaps(self) -> Floats:
-        """Width of each cut's gap in logits; -1 at the first and the last cut."""
-        width = np.full(len(self.lower), -1.0)
-        width[1:-1] = finite_logit(self.upper[1:-1]) - finite_logit(self.lower[1:-1])
-        return width
+        """Width of each cut's gap in logits; -1 where no image is on one side of it."""
+        width = finite_logit(self.upper) - finite_logit(self.lower)
+        return np.where((self._below > 0) & (self._below < self._n), width, -1.0)
 
     def middle(self, cut: Indices) -> Floats:
         """Return the threshold in the middle, in logits, of the gap of each cut."""
-        lower, upper = self.lower[cut], self.upper[cut]
+        lower, upper = at(self.lower, cut), at(self.upper, cut)
         middle = 1 / (1 + np.exp(-(finite_logit(lower) + finite_logit(upper)) / 2))
         # Between neighbouring floats there is no middle; the upper one has the same decisions.
         value = np.where((lower < middle) & (middle <= upper), middle, upper)
@@ -83,11 +86,23 @@ class Cuts:
 
     def top(self, cut: Indices) -> Floats:
         """Return the threshold at the upper end of the gap of each cut."""
-        return self._with_ends(cut, self.upper[cut])
+        return self._with_ends(cut, at(self.upper, cut))
+
+    def cut_of(self, value: Floats) -> Indices:
+        """Return the cut at which each threshold lies; without a leading axis only."""
+        return np.asarray(np.searchsorted(self.upper[:-1], value))
 
     def _with_ends(self, cut: Indices, value: Floats) -> Floats:
-        last = len(self.lower) - 1
-        return np.where(cut == 0, 0.0, np.where(cut == last, 1.0, value))
+        below = at(self._below, cut)
+        return np.where(below == 0, 0.0, np.where(below == self._n, 1.0, value))
+
+    @property
+    def _below(self) -> Floats:
+        return np.asarray(self.real_below + self.synthetic_below)
+
+    @property
+    def _n(self) -> int:
+        return self.n_real + self.n_synthetic
 
 
 def cuts_of(labels: Labels, p: Floats) -> Cuts:
@@ -125,9 +140,9 @@ def resampled(cuts: Cuts, n_replicates: int, seed: int) -> tuple[Cuts, Cuts]:
     cells : Cuts
         Of the images, at the cuts that the replicates have.
     replicates : Cuts
-        With a leading axis of n_replicates.
+        With a leading axis of n_replicates; their gaps are between scores that were drawn.
     """
-    last = len(cuts.lower) - 1
+    last = cuts.n_cuts - 1
     kept = np.arange(last + 1)
     if last > _MOST_CELLS:
         even = np.linspace(0, last, _MOST_CELLS // 2)
@@ -141,10 +156,21 @@ def resampled(cuts: Cuts, n_replicates: int, seed: int) -> tuple[Cuts, Cuts]:
     def draw(below: Floats) -> Floats:
         n = int(below[-1])
         drawn = rng.multinomial(n, np.diff(below) / n, size=n_replicates)
-        return np.pad(np.cumsum(drawn, axis=-1), ((0, 0), (1, 0))).astype(np.float64)
+        return _padded(np.cumsum(drawn, axis=-1), (1, 0)).astype(np.float64)
 
     real_below, synthetic_below = draw(cells.real_below), draw(cells.synthetic_below)
-    return cells, Cuts(cells.lower, cells.upper, real_below, synthetic_below)
+    drawn = np.diff(real_below + synthetic_below, axis=-1) > 0
+    place = np.arange(len(kept))
+    # Of each cut, the nearest one at or below it with a drawn score right below, and likewise up.
+    down = np.maximum.accumulate(np.where(_padded(drawn, (1, 0)), place, 0), axis=-1)
+    up = np.where(_padded(drawn, (0, 1)), place, len(kept) - 1)
+    up = np.minimum.accumulate(up[:, ::-1], axis=-1)[:, ::-1]
+    return cells, Cuts(cells.lower[down], cells.upper[up], real_below, synthetic_below)
+
+
+def _padded(rows: NDArray[Any], width: tuple[int, int]) -> NDArray[Any]:
+    """Return rows with zeros at their ends."""
+    return np.pad(rows, ((0, 0), width))
 
 
 def pick(cuts: Cuts, loss: Floats, allowed: NDArray[np.bool_] | None = None) -> Indices:
@@ -169,16 +195,21 @@ def pick(cuts: Cuts, loss: Floats, allowed: NDArray[np.bool_] | None = None) -> 
 
 
 def at(values: Floats, cut: Indices) -> Floats:
-    """Return the value of each row of (..., cuts) at its cut."""
-    return np.take_along_axis(values, np.asarray(cut)[..., np.newaxis], axis=-1)[..., 0]
+    """Return the value of each row of (..., cuts) at its cut; of one row at any number of cuts."""
+    if values.ndim == 1:
+        return np.asarray(values[cut])
+    return np.take_along_axis(values, cut[..., np.newaxis], axis=-1)[..., 0]
 
 
-def spread(place: Callable[[Indices], Floats], cut: Indices) -> tuple[float, float] | None:
-    """Return the 95 % percentile interval of thresholds; None if there is no replicate."""
-    if not len(cut):
+def spread(thresholds: Floats) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval of replicates' thresholds; None without a width.
+
+    Where nearly all replicates agree, the scores are too coarse to tell how far it would move.
+    """
+    if not len(thresholds):
         return None
-    low, high = np.quantile(place(cut), (0.025, 0.975))
-    return float(low), float(high)
+    low, high = np.quantile(thresholds, (0.025, 0.975))
+    return (float(low), float(high)) if low < high else None
 
 
 def finite_logit(p: Floats) -> Floats:

@@ -18,7 +18,7 @@ from synthdetect.ensemble.bounds import (
 )
 from synthdetect.ensemble.checks import Floats, check_share
 from synthdetect.ensemble.cuts import Cuts, Indices, pick
-from synthdetect.ensemble.policies import CutoffPolicy
+from synthdetect.ensemble.policies import CutoffPolicy, all_at_1, percent
 from synthdetect.errors import DataError
 
 # Shares of the synthetic images at whose scores `MinPrecision` tries to cut; said beforehand, so
@@ -76,16 +76,13 @@ class MaxFPR(CutoffPolicy):
     def _check_choice(self, cuts: Cuts, cut: Indices) -> None:
         if most_allowed(cuts.n_real, self.alpha, self.confidence) < 0:
             raise DataError(
-                f"to bound the false-positive rate at {_percent(self.alpha)} with "
-                f"{_percent(self.confidence)} confidence you need at least "
+                f"to bound the false-positive rate at {percent(self.alpha)} with "
+                f"{percent(self.confidence)} confidence you need at least "
                 f"{fewest_needed(self.alpha, self.confidence):,} real images; "
                 f"you gave {cuts.n_real:,}"
             )
         if cut < 0:
-            raise DataError(
-                f"too many real images have a probability of exactly 1 to bound the false-positive "
-                f"rate at {_percent(self.alpha)}; give probabilities below 1"
-            )
+            raise all_at_1(self.alpha)
 
 
 @dataclass(frozen=True)
@@ -128,8 +125,8 @@ class MinRecall(CutoffPolicy):
     def _check_choice(self, cuts: Cuts, cut: Indices) -> None:
         if most_allowed(cuts.n_synthetic, 1 - self.recall, self.confidence) < 0:
             raise DataError(
-                f"to keep the recall at {_percent(self.recall)} or more with "
-                f"{_percent(self.confidence)} confidence you need at least "
+                f"to keep the recall at {percent(self.recall)} or more with "
+                f"{percent(self.confidence)} confidence you need at least "
                 f"{fewest_needed(1 - self.recall, self.confidence):,} synthetic images; "
                 f"you gave {cuts.n_synthetic:,}"
             )
@@ -179,9 +176,9 @@ class MinPrecision(CutoffPolicy):
 
     def _choose(self, cuts: Cuts) -> Indices:
         tried, lowest = self._bounded(cuts)
-        passed = (lowest >= self.precision) & cuts.attainable[tried]
+        passed = lowest >= self.precision
         # The lower the cut, the more synthetic images are found.
-        first = np.where(passed, tried, len(cuts.lower)).min(axis=-1)
+        first = np.where(passed, tried, cuts.n_cuts).min(axis=-1)
         return np.asarray(np.where(passed.any(axis=-1), first, -1))
 
     def _place(self, cuts: Cuts, cut: Indices) -> Floats:
@@ -191,11 +188,12 @@ class MinPrecision(CutoffPolicy):
     def _check_choice(self, cuts: Cuts, cut: Indices) -> None:
         if cut >= 0:
             return
-        best = float(self._bounded(cuts)[1].max())
+        # Rounded down: asking for what is told must be enough.
+        best = float(np.floor(1000 * self._bounded(cuts)[1].max()) / 1000)
         raise DataError(
-            f"no threshold keeps the precision at {_percent(self.precision)} with "
-            f"{_percent(self.confidence)} confidence: with {cuts.n_real:,} real and "
-            f"{cuts.n_synthetic:,} synthetic images at most {_percent(round(best, 3))} can be "
+            f"no threshold keeps the precision at {percent(self.precision)} with "
+            f"{percent(self.confidence)} confidence: with {cuts.n_real:,} real and "
+            f"{cuts.n_synthetic:,} synthetic images at most {percent(best)} can be "
             "shown; give more images, above all real ones, or ask for less"
         )
 
@@ -208,7 +206,8 @@ class MinPrecision(CutoffPolicy):
         tried = np.stack([(found >= k).sum(axis=-1) - 1 for k in needed], axis=-1)
         sure = 1 - (1 - self.confidence) / (2 * len(needed))
         alarms = n_real - np.take_along_axis(cuts.real_below, tried, axis=-1)
-        recall = lower_limit(np.take_along_axis(found, tried, axis=-1), n_synthetic, sure)
+        # With ties more are found, but the scores chose the cut; what was asked for is sure.
+        recall = lower_limit(needed, n_synthetic, sure)
         share = n_synthetic / (n_real + n_synthetic) if self.prevalence is None else self.prevalence
         hits = share * recall
         return tried, hits / (hits + (1 - share) * upper_limit(alarms, n_real, sure))
@@ -220,7 +219,3 @@ def _pick_or_none(cuts: Cuts, loss: Floats, allowed: NDArray[np.bool_]) -> Indic
     # Where none is, all are, so that there is something to pick.
     cut = pick(cuts, loss, allowed | ~any_allowed[..., np.newaxis])
     return np.asarray(np.where(any_allowed, cut, -1))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.6g} %"

@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synthdetect.ensemble.calibrate import check_pairs
+from synthdetect.ensemble.calibrate import LARGEST_INPUT, check_pairs
 from synthdetect.ensemble.checks import Floats, check_fields, check_numbers, check_vector
 
 # Far more than isotonic regression leaves of a million images.
 MOST_KNOTS = 20_000
-
-# Differences of knots stay finite.
-_HUGE = 1e100
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Isotonic:
         x, p = np.array(self.logit), np.array(self.p)
         if len(x) != len(p) or not len(x):
             raise ValueError(f"calibrator: {len(x)} knots with {len(p)} values; give one for each")
-        if not (np.abs(x) <= _HUGE).all() or not (np.diff(x) > 0).all():
+        if not (np.abs(x) <= LARGEST_INPUT).all() or not (np.diff(x) > 0).all():
             raise ValueError("calibrator: logit does not rise from knot to knot, or is too large")
         if not ((p > 0) & (p < 1)).all() or not (np.diff(p) >= 0).all():
             raise ValueError("calibrator: p falls from knot to knot, or is not between 0 and 1")
@@ -131,6 +128,6 @@ class IsotonicCalibration:
         n_real = len(labels) - n_synthetic
         bounded = IsotonicRegression(
             y_min=1 / (n_real + 2), y_max=(n_synthetic + 1) / (n_synthetic + 2)
-        ).fit(np.clip(values, -_HUGE, _HUGE), labels)
+        ).fit(np.clip(values, -LARGEST_INPUT, LARGEST_INPUT), labels)
         x, p = bounded.X_thresholds_, bounded.y_thresholds_
         return Isotonic(tuple(x.tolist()), tuple(np.maximum.accumulate(p).tolist()))

@@ -11,10 +11,19 @@ from synthdetect.ensemble.bounds import ExpectedRate, counted_rate, lower_limit,
 from synthdetect.ensemble.checks import Floats, check_scores, check_share
 from synthdetect.ensemble.cuts import Cuts, Indices, at, cuts_of, pick, resampled, spread
 from synthdetect.ensemble.threshold import Threshold
+from synthdetect.errors import DataError
 
 N_REPLICATES = 200
 
 _FEW = 20
+
+# Its square over what rounding leaves of a loss still tells false alarms apart.
+_LARGEST_BETA = 1e6
+
+NO_INTERVAL = (
+    "the threshold has no interval: nearly all bootstrap replicates choose the same, or none; how "
+    "far it would move for other images is not known"
+)
 
 
 class CutoffPolicy(ABC):
@@ -45,7 +54,7 @@ class CutoffPolicy(ABC):
         -----
         UserWarning
             For each of the threshold's notes: fewer than 20 images of a class, scores that are all
-            equal, or classes that are separated perfectly.
+            equal, classes that are separated perfectly, or a bootstrap that gives no interval.
 
         Raises
         ------
@@ -62,9 +71,12 @@ class CutoffPolicy(ABC):
         if n_replicates:
             cells, replicates = resampled(cuts, n_replicates, seed)
             chosen = self._choose(replicates)
-            interval = spread(lambda kept: self._place(cells, kept), chosen[chosen >= 0])
-            optimism = _optimism(cells, replicates, chosen)
+            values = self._place(replicates, chosen)
+            interval = spread(values[chosen >= 0])
+            optimism = _optimism(cells, replicates, chosen, values)
         notes = data_notes(cuts)
+        if n_replicates and interval is None:
+            notes += (NO_INTERVAL,)
         for note in notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         n_real, n_synthetic = cuts.n_real, cuts.n_synthetic
@@ -175,7 +187,7 @@ class FBeta(CutoffPolicy):
     Parameters
     ----------
     beta : float
-        Above 0.
+        Above 0, at most 1e6, from where on only recall counts.
     prevalence : float or None
         As in `CostWeighted`; the F score depends on it.
 
@@ -199,8 +211,10 @@ class FBeta(CutoffPolicy):
     prevalence: float | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.beta) and self.beta > 0):
-            raise ValueError(f"FBeta: beta is {self.beta!r}; use a finite number above 0")
+        if not 0 < self.beta <= _LARGEST_BETA:
+            raise ValueError(
+                f"FBeta: beta is {self.beta!r}; use a number above 0, at most {_LARGEST_BETA:g}"
+            )
         if self.prevalence is not None:
             check_share("FBeta", "prevalence", self.prevalence)
 
@@ -258,13 +272,38 @@ class Fixed:
             raise ValueError(f"Fixed: value is {self.value!r}; use a number from 0 to 1")
 
     def fit(self, y: ArrayLike, p: ArrayLike) -> Threshold:
-        """Return the value with its rates; parameters and errors are those of `Youden.fit`."""
+        """Return the value with its rates.
+
+        Nothing is chosen, so there are no bootstrap replicates and no interval.
+
+        Parameters
+        ----------
+        y, p
+            As in `Youden.fit`.
+
+        Returns
+        -------
+        threshold : Threshold
+
+        Warns
+        -----
+        UserWarning
+            For fewer than 20 images of a class, which is noted too.
+
+        Raises
+        ------
+        DataError
+            If one class is missing, a label is not 0 or 1, or a probability is not in 0..1.
+        """
         labels, scores = check_scores(y, p)
         called = scores >= self.value
         n_synthetic = int(labels.sum())
         n_real = len(labels) - n_synthetic
         hits = int(labels[called].sum())
         false_positives = int(called.sum()) - hits
+        notes = _few_notes(n_real, n_synthetic, "the threshold is judged")
+        for note in notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
         return Threshold(
             value=float(self.value),
             policy=repr(self),
@@ -275,6 +314,7 @@ class Fixed:
             precision=_precision(
                 false_positives, n_real, hits, n_synthetic, n_synthetic / len(labels)
             ),
+            notes=notes,
         )
 
 
@@ -284,16 +324,23 @@ def check_cost(owner: str, field: str, cost: float) -> None:
         raise ValueError(f"{owner}: {field} is {cost!r}; use a finite cost, 0 or more")
 
 
+def all_at_1(bound: float) -> DataError:
+    """Return the error for real images above a bound that no threshold leaves out."""
+    return DataError(
+        f"too many real images have a probability of exactly 1 to bound the false-positive "
+        f"rate at {percent(bound)}; give probabilities below 1"
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share as text."""
+    return f"{100 * share:.6g} %"
+
+
 def data_notes(cuts: Cuts) -> tuple[str, ...]:
     """Return what to know of the images before a threshold learned on them is used."""
-    notes = []
-    for n, name in ((cuts.n_real, "real"), (cuts.n_synthetic, "synthetic")):
-        if n < _FEW:
-            notes.append(
-                f"the threshold is learned on {n} {name} images, fewer than {_FEW}: "
-                "its rates are next to unknown; use hundreds"
-            )
-    if len(cuts.lower) == 2:
+    notes = list(_few_notes(cuts.n_real, cuts.n_synthetic, "the threshold is learned"))
+    if cuts.n_cuts == 2:
         notes.append("all scores are equal: no threshold tells the classes apart")
     elif np.any((cuts.real_below == cuts.n_real) & (cuts.synthetic_below == 0)):
         notes.append(
@@ -301,6 +348,15 @@ def data_notes(cuts: Cuts) -> tuple[str, ...]:
             "does the same here, and errors of 0 are only as sure as their intervals"
         )
     return tuple(notes)
+
+
+def _few_notes(n_real: int, n_synthetic: int, what: str) -> tuple[str, ...]:
+    return tuple(
+        f"{what} on {n} {name} images, fewer than {_FEW}: "
+        "its rates are next to unknown; use hundreds"
+        for n, name in ((n_real, "real"), (n_synthetic, "synthetic"))
+        if n < _FEW
+    )
 
 
 def _prevalence(policy: object, cuts: Cuts) -> float:
@@ -319,7 +375,9 @@ def _cheapest(cuts: Cuts, cost_real: float, cost_synthetic: float) -> Indices:
     )
 
 
-def _optimism(cells: Cuts, replicates: Cuts, chosen: Indices) -> tuple[float | None, float | None]:
+def _optimism(
+    cells: Cuts, replicates: Cuts, chosen: Indices, values: Floats
+) -> tuple[float | None, float | None]:
     """Return by how much rates of new images exceed those of the images that chose the cut.
 
     A replicate is to the images as the images are to all that there are; so the mean, over
@@ -328,10 +386,10 @@ def _optimism(cells: Cuts, replicates: Cuts, chosen: Indices) -> tuple[float | N
     found = chosen >= 0
     if not found.any():
         return None, None
-    cut = np.where(found, chosen, 0)
+    cut = cells.cut_of(values)
 
     def excess(of_images: Floats, of_replicates: Floats) -> float:
-        return float((of_images[cut] - at(of_replicates, cut))[found].mean())
+        return float((of_images[cut] - at(of_replicates, chosen))[found].mean())
 
     return (
         excess(cells.false_positive_rate, replicates.false_positive_rate),

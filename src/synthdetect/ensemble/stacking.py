@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synthdetect.ensemble.calibrate import LARGEST_LOGIT
 from synthdetect.ensemble.checks import (
     Floats,
     Labels,
@@ -17,15 +18,12 @@ from synthdetect.ensemble.checks import (
 )
 from synthdetect.ensemble.combine import MOST_MEMBERS, Combiner, check_examples, columns_of
 from synthdetect.ensemble.impute import imputed
-from synthdetect.ensemble.trees import MOST_NODES, MOST_TREES, BoostedCombiner, Tree
+from synthdetect.ensemble.trees import MOST_LEVELS, MOST_NODES, MOST_TREES, BoostedCombiner, Tree
 from synthdetect.errors import BundleError, DataError
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 _BOOSTING = ((1, 25), (1, 100), (2, 25), (2, 100))
-
-# Beyond it a probability is 0 or 1 to a classifier's own rounding.
-_LARGEST_LOGIT = 36.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ class EstimatorCombiner:
         else:
             p = np.asarray(self.estimator.predict_proba(columns)[:, 1], dtype=np.float64)
             with np.errstate(divide="ignore"):
-                logit = np.clip(np.log(p) - np.log1p(-p), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+                logit = np.clip(np.log(p) - np.log1p(-p), -LARGEST_LOGIT, LARGEST_LOGIT)
         return np.where(unseen, np.nan, logit)
 
     def to_dict(self) -> dict[str, Any]:
@@ -193,7 +191,8 @@ class EstimatorCombiner:
         raise BundleError(
             f"combiner: a {type(self.estimator).__name__} of your own works in memory but cannot "
             "be saved; use Stacking() with 'logistic', 'pairwise' or 'boosting', a "
-            "LogisticRegression (after a StandardScaler or not) or a GradientBoostingClassifier"
+            "LogisticRegression (after a StandardScaler or not) or a GradientBoostingClassifier "
+            "of few small trees without an init"
         )
 
 
@@ -212,7 +211,8 @@ class Stacking:
         Logistic regression on standardised logits, the same with products of two members, small
         boosted trees, or a scikit-learn classifier of your own, which is cloned and learns as it
         is. Of those of your own, a LogisticRegression (after a StandardScaler in a Pipeline or not)
-        and a GradientBoostingClassifier can be saved in a bundle, others cannot.
+        and a GradientBoostingClassifier without an `init` of its own can be saved in a bundle,
+        others cannot.
     n_folds : int, default=5
         Of the cross-validation, 2 or more. With fewer images of a class than that, the weakest
         candidate is taken.
@@ -358,16 +358,17 @@ def _as_numbers(fitted: Any, fill: tuple[float, ...]) -> Combiner:
     steps = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
     kinds = tuple(type(step) for step in steps)
     if kinds == (GradientBoostingClassifier,):
-        return _as_trees(fitted, fill)
-    known = (
-        (LogisticRegression,),
-        (StandardScaler, LogisticRegression),
-        (StandardScaler, PolynomialFeatures, LogisticRegression),
-    )
+        return _as_trees(steps[0], fill)
     n = len(fill)
-    if kinds not in known or steps[-1].coef_.shape[1] not in (n, n + n * (n - 1) // 2):
+    # What a classifier of one's own learns from, where there is a form for it.
+    n_features = {
+        (LogisticRegression,): n,
+        (StandardScaler, LogisticRegression): n,
+        (StandardScaler, PolynomialFeatures, LogisticRegression): n + n * (n - 1) // 2,
+    }
+    if kinds not in n_features or steps[-1].coef_.shape[1] != n_features[kinds]:
         return EstimatorCombiner(fitted, fill)
-    if len(steps) == 3 and (steps[1].include_bias or not steps[1].interaction_only):
+    if len(steps) == 3 and not _has_pairs(steps[1]):
         return EstimatorCombiner(fitted, fill)
     scaler, model = steps[0], steps[-1]
     # A scaler keeps its means even where it was told not to take them off.
@@ -384,13 +385,19 @@ def _as_numbers(fitted: Any, fill: tuple[float, ...]) -> Combiner:
     )
 
 
+def _has_pairs(terms: Any) -> bool:
+    """Return whether polynomial features are the logits and then their products of two."""
+    return bool(terms.degree == 2 and terms.interaction_only and not terms.include_bias)
+
+
 def _as_trees(fitted: Any, fill: tuple[float, ...]) -> Combiner:
     """Return scikit-learn's boosted trees as plain numbers, if they start from one number."""
-    largest = max(grown.tree_.node_count for grown in fitted.estimators_[:, 0])
-    if fitted.init is not None or len(fitted.estimators_) > MOST_TREES or largest > MOST_NODES:
+    grown = [estimator.tree_ for estimator in fitted.estimators_[:, 0]]
+    small = all(tree.node_count <= MOST_NODES and tree.max_depth <= MOST_LEVELS for tree in grown)
+    if fitted.init is not None or len(grown) > MOST_TREES or not small:
         return EstimatorCombiner(fitted, fill)
     trees = []
-    for tree in (grown.tree_ for grown in fitted.estimators_[:, 0]):
+    for tree in grown:
         leaf = tree.children_left == -1
         trees.append(
             Tree(

@@ -41,7 +41,8 @@ class Threshold:
         Images of each class that it was learned on; 0 if on none.
     interval : tuple of float or None
         Where the value would lie for other images of the same kind: low and high end, 95 %, by a
-        bootstrap that is stratified by class.
+        bootstrap that is stratified by class. None where it was not asked for, or nearly all
+        replicates choose the same, which tells nothing.
     false_positive_rate, false_negative_rate : ExpectedRate or None
         Of the images that it was learned on.
     precision : ExpectedRate or None

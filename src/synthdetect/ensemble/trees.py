@@ -14,6 +14,8 @@ from synthdetect.ensemble.impute import imputed
 # Bounds of a description: a few hundred trees of a few levels are far below.
 MOST_TREES = 2000
 MOST_NODES = 1023
+# A chain of nodes costs one step each, even for one row.
+MOST_LEVELS = 64
 
 _LEAF = -1
 
@@ -36,7 +38,7 @@ class Tree:
     Raises
     ------
     ValueError
-        If the nodes are not such a tree.
+        If the nodes are not such a tree, or one of more than 64 levels below the root.
     """
 
     feature: tuple[int, ...]
@@ -59,6 +61,18 @@ class Tree:
                     f"tree: node {i} asks for column {feature} and goes on to {left} and {right}; "
                     "use later nodes, or -1 for all three"
                 )
+        if self._levels() > MOST_LEVELS:
+            raise ValueError(
+                f"tree: it has {self._levels()} levels below the root; use {MOST_LEVELS} at most"
+            )
+
+    def _levels(self) -> int:
+        level = [0] * len(self.feature)
+        for i, (left, right) in enumerate(zip(self.left, self.right, strict=True)):
+            for child in (left, right):
+                if child != _LEAF:
+                    level[child] = max(level[child], level[i] + 1)
+        return max(level)
 
     def __call__(self, columns: NDArray[np.float32]) -> Floats:
         """Return the value of each row's leaf."""
