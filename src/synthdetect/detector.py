@@ -21,13 +21,13 @@ from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
 from synthdetect.ensemble.relearn import What, check_what, relearn
 from synthdetect.ensemble.threshold import Policy
-from synthdetect.errors import ImageError, NotFittedError
+from synthdetect.errors import ImageError
 from synthdetect.evaluation.evaluate import Evaluation, evaluate
 from synthdetect.images.batches import iter_sources
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.members.base import Member, TrainedMember
-from synthdetect.scoring.estimator import ImageClassifier
+from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
 from synthdetect.scoring.panel import OnError, Panel
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Detector(ImageClassifier):
     (1, 2)
     """
 
+    errors_: dict[int, ImageError]
     _origin: Origin
     # What was loaded, as long as it is what the detector is.
     _bundle: Bundle | None
@@ -512,7 +513,7 @@ class Detector(ImageClassifier):
             self._panel = Panel(members, precision=self.precision)
         self.members_ = members
         self.decision_ = decision
-        self.errors_: dict[int, ImageError] = {}
+        self.errors_ = {}
         self._origin = origin
         self._bundle = None
 
@@ -524,7 +525,7 @@ class Detector(ImageClassifier):
 
     def _fitted(self) -> Decision:
         if not hasattr(self, "decision_"):
-            raise NotFittedError(
+            raise UnfittedError(
                 "this Detector has no trained members; use Detector.load('ensemble-v1') or fit it"
             )
         return self.decision_

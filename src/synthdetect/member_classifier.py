@@ -10,13 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.data.dataset import CLASSES, from_arrays, hold_out
 from synthdetect.ensemble.calibrate import sigmoid
-from synthdetect.errors import NotFittedError
 from synthdetect.images.batches import iter_sources
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.members.base import Member, TrainedMember
 from synthdetect.members.spectrum import SpectralMember
-from synthdetect.scoring.estimator import ImageClassifier
+from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
 from synthdetect.scoring.panel import Panel
 
 _VAL_FRACTION = 0.2
@@ -184,7 +183,7 @@ class MemberClassifier(ImageClassifier):
         -------
         labels : ndarray of shape (n,), str
         """
-        return np.array(CLASSES)[(self.decision_function(images) >= 0).astype(int)]
+        return np.where(self.decision_function(images) >= 0, *reversed(CLASSES))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "member_") or isinstance(self.member, TrainedMember)
@@ -192,7 +191,7 @@ class MemberClassifier(ImageClassifier):
     def _ready(self) -> Panel:
         trained = getattr(self, "member_", self.member)
         if not isinstance(trained, TrainedMember):
-            raise NotFittedError("this MemberClassifier has no trained member; fit it")
+            raise UnfittedError("this MemberClassifier has no trained member; fit it")
         if not hasattr(self, "_panel") or self._panel.precision != self.precision:
             self._panel = Panel([trained], precision=self.precision)
         return self._panel

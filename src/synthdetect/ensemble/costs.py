@@ -102,5 +102,5 @@ def spread_thresholds(p: Floats, n: int = 10) -> Floats:
     -------
     thresholds : ndarray of shape (n,), float64
     """
-    ends = np.clip(finite_logit(np.array([p.min(), p.max()])), -36.0, 36.0)
-    return np.asarray(1 / (1 + np.exp(-np.linspace(*ends, n))))
+    low, high = np.clip(finite_logit(np.array([p.min(), p.max()])), -36.0, 36.0).tolist()
+    return np.asarray(1 / (1 + np.exp(-np.linspace(low, high, n))))

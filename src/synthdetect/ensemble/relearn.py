@@ -71,7 +71,7 @@ class ForPrevalence:
     def fit(self, logit: ArrayLike, y: ArrayLike) -> Shifted:
         """Learn; parameters and errors are those of `TemperatureScaling.fit`."""
         learned = self.learner.fit(logit, y)
-        return Shifted(learned, training=float(np.mean(y)), deployed=self.prevalence)
+        return Shifted(learned, training=float(np.asarray(y).mean()), deployed=self.prevalence)
 
 
 def check_what(what: str) -> None:

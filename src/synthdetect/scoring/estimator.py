@@ -4,10 +4,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn import exceptions
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
 from synthdetect.data.dataset import CLASSES, labels_to_y
+from synthdetect.errors import NotFittedError
+
+
+class UnfittedError(NotFittedError, exceptions.NotFittedError):  # type: ignore[misc]
+    """The `NotFittedError` of this package and of scikit-learn, for those who catch either."""
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
