@@ -43,7 +43,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels_to_y(y)  # before a long look at the images
         called = self.predict(images)
         right = called == np.array(CLASSES)[labels_to_y(y, n=len(called))]
-        return float(np.average(right, weights=sample_weight))
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(right, weights=weights))
 
     def __sklearn_tags__(self) -> Tags:
         """Say that `X` is a list of images (or an array of them), not a table of numbers."""
