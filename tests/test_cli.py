@@ -569,8 +569,8 @@ class TestCalibrate:
         assert "also chose" not in result.stdout
 
     def test_costs_reach_the_policy(self, tiny_bundle, image_manifest, tmp_path):
-        costs = ("--false-positive-cost", "10", "--prevalence", "0.02")
-        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", "cost-weighted")
+        costs = ("--false-positive", "10", "--prevalence", "0.02")
+        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", "cost")
         run("calibrate", image_manifest, *options, *costs)
         assert read_bundle(tmp_path / "new").manifest.threshold["policy"] == (
             "CostWeighted(false_positive=10.0, false_negative=1.0, prevalence=0.02)"
@@ -614,12 +614,15 @@ class TestCalibrate:
     @pytest.mark.parametrize(
         ("options", "told"),
         [
-            (("--policy", "fixed"), "--value go together"),
-            (("--value", "0.5"), "--value go together"),
+            (("--policy", "fixed"), "--value: --policy fixed needs it"),
+            (("--value", "0.5"), "not belong to --policy youden; it goes with fixed"),
             (("--policy", "fixed", "--value", "2"), "0 to 1"),
-            (("--false-positive-cost", "2"), "cost-weighted only"),
-            (("--policy", "cost-weighted", "--prevalence", "2"), "prevalence"),
-            (("--policy", "cost_weighted"), "cost-weighted"),
+            (("--false-positive", "2"), "it goes with cost, band"),
+            (("--policy", "max-fpr", "--alpha", "0.1", "--beta", "2"), "it goes with f-beta"),
+            (("--policy", "cost", "--prevalence", "2"), "prevalence"),
+            (("--policy", "cost_weighted"), "cost"),
+            (("--combiner", "median"), "goes with --what combiner or all"),
+            (("--what", "probability", "--calibrator", "plat"), "'platt'"),
             (("--split", "validation"), "val"),
         ],
     )
