@@ -83,6 +83,8 @@ def _base_rate(y: "NDArray[np.int64]", side: Side, stated: float | None) -> str:
     """Say how often an alarm is right where synthetic images are as rare as stated."""
     from synthdetect.evaluation.decisions import predictive_values
 
+    if not (side.p >= side.threshold.value).any():
+        return "none of these images is called synthetic"
     prevalence = float(y.mean()) if stated is None else stated
     precision = predictive_values(
         _rate(y, side, 1, "synthetic"), _rate(y, side, 0, "synthetic"), prevalence
