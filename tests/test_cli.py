@@ -624,6 +624,20 @@ class TestCalibrate:
         assert new.combiner == old.combiner
         assert "before calibrator and threshold were changed" in new.figures["note"]
 
+    def test_groups_of_the_manifest_stay_together_while_learning(
+        self, tiny_bundle, overlapping, tmp_path
+    ):
+        rows = records(overlapping.read_text(encoding="utf-8"))
+        manifest = overlapping.with_name("grouped.csv")
+        with manifest.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*rows[0], "group"])
+            writer.writeheader()
+            writer.writerows(row | {"group": row["label"]} for row in rows)
+        options = ("--what", "probability", "--bundle", tiny_bundle, "--out", tmp_path / "new")
+        result = run("calibrate", manifest, *options)
+        assert result.exit_code == 2
+        assert "1 real groups of images, too few for 5 folds" in result.stderr
+
     def test_too_few_images_for_a_bound_are_told_with_how_many_are_needed(
         self, tiny_bundle, image_manifest, tmp_path
     ):
