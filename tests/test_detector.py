@@ -411,13 +411,15 @@ def test_calibrate_learns_what_it_is_told_to(tiny_bundle, own, tmp_path, what, k
     assert note in again.describe()
 
 
-def test_calibrated_probabilities_can_be_for_another_prevalence(tiny_bundle, own):
+def test_calibrated_probabilities_can_be_for_another_prevalence(tiny_bundle, own, tmp_path):
     detector = Detector.load(tiny_bundle, calibrator="platt")
     detector.calibrate(*own, what="probability")
     even = detector.predict_proba(own[0])[:, 1]
     detector.calibrate(*own, what="probability", prevalence=0.02)
     rare = detector.predict_proba(own[0])[:, 1]
     np.testing.assert_allclose(rare / (1 - rare), even / (1 - even) * 0.02 / 0.98, rtol=1e-6)
+    again = Detector.load(detector.save(tmp_path / "mine"))
+    np.testing.assert_array_equal(again.predict_proba(own[0])[:, 1], rare)
 
 
 @pytest.mark.parametrize(

@@ -207,9 +207,11 @@ def calibrate(
         errors = detector.errors_
         for error in errors.values():
             tell(str(error))
-    good = [image for i, image in enumerate(dataset.images) if i not in errors]
-    before = Side(decision.threshold, decision.probability(detector.member_logits(good)))
-    after = Side(detector.decision_.threshold, recording.p)
+    p = recording.p
+    if what is not What.threshold:  # which would leave them as they were
+        good = [image for i, image in enumerate(dataset.images) if i not in errors]
+        p = decision.probability(detector.member_logits(good))
+    before, after = Side(decision.threshold, p), Side(detector.decision_.threshold, recording.p)
     lines = report(recording.y, before, after, policy=chosen, on=printable(on))
     typer.echo("\n".join(lines))
     saved = detector.save(out)
