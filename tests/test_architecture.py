@@ -11,7 +11,8 @@ SRC = Path(__file__).parents[1] / "src" / "synthdetect"
 # Top to bottom; names of one row may not import each other. Imports within one are free.
 LAYERS = (
     ("cli", "serve"),
-    ("detector",),
+    ("detector", "member_classifier"),
+    ("scoring",),
     ("explain", "monitoring", "scale"),
     ("bundle",),
     ("training",),

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from conftest import native, write_manifest
 from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.cli import app
 from synthdetect.cli.output import Row, write_csv, write_jsonl
+from synthdetect.cli.policies import POLICIES
 from synthdetect.detector import Detector
 from synthdetect.ensemble.threshold import BandThreshold
 
@@ -539,6 +541,20 @@ class TestTrain:
         assert "missing.csv" in result.stderr
 
 
+@pytest.fixture(scope="module")
+def overlapping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of 40 images, of which one in ten has the other class's label."""
+    manifest = write_manifest(tmp_path_factory.mktemp("overlapping"), 20, seed=8)
+    rows = records(manifest.read_text(encoding="utf-8"))
+    for row in rows[::10]:
+        row["label"] = "real" if row["label"] == "synthetic" else "synthetic"
+    with manifest.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return manifest
+
+
 class TestCalibrate:
     def test_moves_the_threshold_and_says_on_what(self, tiny_bundle, image_manifest, tmp_path):
         out = tmp_path / "mine"
@@ -569,12 +585,112 @@ class TestCalibrate:
         assert "also chose" not in result.stdout
 
     def test_costs_reach_the_policy(self, tiny_bundle, image_manifest, tmp_path):
-        costs = ("--false-positive-cost", "10", "--prevalence", "0.02")
-        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", "cost-weighted")
+        costs = ("--false-positive", "10", "--prevalence", "0.02")
+        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", "cost")
         run("calibrate", image_manifest, *options, *costs)
         assert read_bundle(tmp_path / "new").manifest.threshold["policy"] == (
             "CostWeighted(false_positive=10.0, false_negative=1.0, prevalence=0.02)"
         )
+
+    def test_the_costs_of_thresholds_are_shown_with_the_chosen_one_marked(
+        self, tiny_bundle, overlapping, tmp_path
+    ):
+        costs = ("--false-positive", "10", "--false-negative", "1", "--prevalence", "0.02")
+        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", "cost")
+        lines = run("calibrate", overlapping, *options, *costs).stdout.splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("expected of 1,000"))
+        rows = [line.split() for line in lines[start + 2 : start + 13]]
+        marked = [row for row in rows if "chosen" in row]
+        threshold = read_bundle(tmp_path / "new").manifest.threshold["value"]
+        assert [row[0] for row in marked] == [f"{threshold:.4f}"]
+        assert float(marked[0][3]) == min(float(row[3]) for row in rows)
+        assert any(line.startswith("where 2 % of the images are synthetic, ") for line in lines)
+
+    def test_a_band_shows_what_it_leaves_uncertain(self, tiny_bundle, overlapping, tmp_path):
+        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", "band")
+        output = run("calibrate", overlapping, *options, "--review", "0.01").stdout
+        threshold = read_bundle(tmp_path / "new").manifest.threshold
+        assert f"{threshold['low']:.4f} to {threshold['high']:.4f}" in output
+        assert " of real and " in output
+        assert "cost" not in output
+
+    def test_learning_probabilities_moves_them_and_keeps_the_combiner(
+        self, tiny_bundle, overlapping, tmp_path
+    ):
+        options = ("--what", "probability", "--calibrator", "platt", "--bundle", tiny_bundle)
+        assert run("calibrate", overlapping, *options, "--out", tmp_path / "new").exit_code == 0
+        old, new = (read_bundle(path).manifest for path in (tiny_bundle, tmp_path / "new"))
+        assert new.calibrator["kind"] == "platt"
+        assert new.combiner == old.combiner
+        assert "before calibrator and threshold were changed" in new.figures["note"]
+
+    def test_groups_of_the_manifest_stay_together_while_learning(
+        self, tiny_bundle, overlapping, tmp_path
+    ):
+        rows = records(overlapping.read_text(encoding="utf-8"))
+        manifest = overlapping.with_name("grouped.csv")
+        with manifest.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*rows[0], "group"])
+            writer.writeheader()
+            writer.writerows(row | {"group": row["label"]} for row in rows)
+        options = ("--what", "probability", "--bundle", tiny_bundle, "--out", tmp_path / "new")
+        result = run("calibrate", manifest, *options)
+        assert result.exit_code == 2
+        assert "1 real groups of images, too few for 5 folds" in result.stderr
+
+    def test_too_few_images_for_a_bound_are_told_with_how_many_are_needed(
+        self, tiny_bundle, image_manifest, tmp_path
+    ):
+        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", "max-fpr")
+        result = run("calibrate", image_manifest, *options, "--alpha", "0.001")
+        assert result.exit_code == 2
+        assert one_line(result.stderr)
+        assert "you need at least 2,995 real images; you gave 30" in result.stderr
+
+    def test_what_to_know_of_the_threshold_is_a_note_and_no_warning(
+        self, tiny_bundle, image_manifest, tmp_path
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            options = ("--bundle", tiny_bundle, "--out", tmp_path / "new")
+            result = run("calibrate", image_manifest, *options)
+        assert result.exit_code == 0
+        assert "note: the classes are separated perfectly on these images" in result.stdout
+        assert result.stderr == ""
+
+    @pytest.mark.parametrize(
+        ("options", "policy"),
+        [
+            (("f-beta", "--beta", "2", "--prevalence", "0.1"), "FBeta(beta=2.0, prevalence=0.1)"),
+            (("min-recall", "--recall", "0.8"), "MinRecall(recall=0.8, confidence=0.95)"),
+            (
+                ("max-fpr", "--alpha", "0.2", "--confidence", "0.9"),
+                "MaxFPR(alpha=0.2, confidence=0.9)",
+            ),
+            (
+                ("min-precision", "--precision", "0.6"),
+                "MinPrecision(precision=0.6, prevalence=None, confidence=0.95)",
+            ),
+            (("equal-error",), "EqualError()"),
+            (("conformal-band", "--alpha", "0.1"), "ConformalBand(alpha=0.1)"),
+        ],
+    )
+    def test_every_policy_has_a_name_and_its_options(
+        self, tiny_bundle, image_manifest, tmp_path, options, policy
+    ):
+        fixed = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--policy", *options)
+        result = run("calibrate", image_manifest, *fixed)
+        assert result.exit_code == 0, result.stderr
+        assert f"new threshold by {policy}" in result.stdout
+        assert read_bundle(tmp_path / "new").manifest.threshold["policy"] == policy
+
+    @pytest.mark.parametrize("name", list(POLICIES))
+    def test_the_table_of_policies_is_their_parameters(self, name):
+        options = POLICIES[name]
+        parameters = dataclasses.fields(getattr(synthdetect, options.policy))
+        assert {f.name for f in parameters} == {*options.needs, *options.takes}
+        needed = {f.name for f in parameters if f.default is dataclasses.MISSING}
+        assert needed == set(options.needs)
 
     def test_a_manifest_with_training_images_uses_val_and_says_so(self, tiny_bundle, tmp_path):
         manifest = two_splits(tmp_path, "train", "val")
@@ -614,12 +730,15 @@ class TestCalibrate:
     @pytest.mark.parametrize(
         ("options", "told"),
         [
-            (("--policy", "fixed"), "--value go together"),
-            (("--value", "0.5"), "--value go together"),
+            (("--policy", "fixed"), "--value: --policy fixed needs it"),
+            (("--value", "0.5"), "not belong to --policy youden; it goes with fixed"),
             (("--policy", "fixed", "--value", "2"), "0 to 1"),
-            (("--false-positive-cost", "2"), "cost-weighted only"),
-            (("--policy", "cost-weighted", "--prevalence", "2"), "prevalence"),
-            (("--policy", "cost_weighted"), "cost-weighted"),
+            (("--false-positive", "2"), "it goes with cost, band"),
+            (("--policy", "max-fpr", "--alpha", "0.1", "--beta", "2"), "it goes with f-beta"),
+            (("--policy", "cost", "--prevalence", "2"), "prevalence"),
+            (("--policy", "cost_weighted"), "cost"),
+            (("--combiner", "median"), "goes with --what combiner or all"),
+            (("--what", "probability", "--calibrator", "plat"), "'platt'"),
             (("--split", "validation"), "val"),
         ],
     )

@@ -1,6 +1,7 @@
 """The facade: what it gives, refuses, remembers, and never changes."""
 
 import copy
+import dataclasses
 import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -11,22 +12,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.base import clone
+from sklearn.neighbors import KNeighborsClassifier
 
 from conftest import labelled_arrays
 from synthdetect import (
     Augmentation,
     CostWeighted,
     Detector,
+    EqualError,
+    FBeta,
     Fixed,
     Limits,
     MaxFPR,
     SpectralMember,
+    Stacking,
+    Youden,
 )
+from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.bundle.hub import bundled_names
+from synthdetect.ensemble.stacking import EstimatorCombiner
 from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.errors import BundleError, DataError, ImageError, NotFittedError
 from synthdetect.evaluation.evaluate import evaluate
 from synthdetect.images.views import Crops
+from synthdetect.scoring import panel
 
 NAMES = ["tiny", *bundled_names()]
 
@@ -329,3 +338,139 @@ def test_evaluate_refuses_labels_that_do_not_fit(detector):
     images, y = labelled_arrays(5, seed=7)
     with pytest.raises(DataError, match="9 labels for 10 images"):
         detector.evaluate(images, y[:-1])
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """Images that were scored, in the order in which they were."""
+    seen = []
+    real = panel.score_stream
+
+    def recorded(*args, **kwargs):
+        for image in real(*args, **kwargs):
+            seen.append(image)
+            yield image
+
+    monkeypatch.setattr(panel, "score_stream", recorded)
+    return seen
+
+
+def test_many_policies_an_evaluation_and_a_prediction_cost_one_pass(tiny_bundle, scored):
+    images, y = labelled_arrays(6, seed=9)
+    detector = Detector.load(tiny_bundle)
+    for policy in (Youden(), CostWeighted(), FBeta(), EqualError(), Fixed(0.3)):
+        detector.calibrate(images, y, policy=policy)
+    detector.evaluate(images, y)
+    p = detector.predict_proba(images[::-1])
+    assert len(scored) == 12
+    np.testing.assert_array_equal(p, Detector.load(tiny_bundle).predict_proba(images[::-1]))
+
+
+def test_predictions_alone_remember_nothing(tiny_bundle, scored, images):
+    detector = Detector.load(tiny_bundle)
+    for _ in range(2):
+        detector.predict(images)
+    assert len(scored) == 24
+
+
+def test_remembered_logits_are_in_no_copy_and_no_bundle(tiny_bundle, scored, tmp_path):
+    images, y = labelled_arrays(6, seed=9)
+    detector = Detector.load(tiny_bundle).calibrate(images, y, policy=Fixed(0.3))
+    for other in (copy.deepcopy(detector), Detector.load(detector.save(tmp_path / "mine"))):
+        scored.clear()
+        other.predict(images)
+        assert len(scored) == 12
+
+
+@pytest.fixture(scope="module")
+def own():
+    """Images of a user's own, enough of them for folds."""
+    return labelled_arrays(12, seed=11)
+
+
+@pytest.mark.parametrize(
+    ("what", "kinds", "note"),
+    [
+        ("probability", ("soft_vote", "platt"), "before calibrator and threshold were changed"),
+        ("combiner", ("trimmed_mean", "platt"), "before combiner, calibrator and threshold"),
+        ("all", ("trimmed_mean", "platt"), "before combiner, calibrator and threshold"),
+    ],
+)
+def test_calibrate_learns_what_it_is_told_to(tiny_bundle, own, tmp_path, what, kinds, note):
+    detector = Detector.load(tiny_bundle, combiner="median", calibrator="platt")
+    before = detector.member_logits(own[0]), detector.predict_proba(own[0])
+    groups = np.arange(24) // 2
+    detector.calibrate(*own, what=what, policy=Fixed(0.4), groups=groups)
+    np.testing.assert_array_equal(detector.member_logits(own[0]), before[0])
+    assert (detector.predict_proba(own[0]) != before[1]).any()
+    described = detector.decision_.to_dict()
+    assert (described["combiner"]["kind"], described["calibrator"]["kind"]) == kinds
+    assert detector.threshold_ == 0.4
+    again = Detector.load(detector.save(tmp_path / "mine"))
+    np.testing.assert_array_equal(again.predict_proba(own[0]), detector.predict_proba(own[0]))
+    assert note in again.describe()
+
+
+def test_calibrated_probabilities_can_be_for_another_prevalence(tiny_bundle, own, tmp_path):
+    detector = Detector.load(tiny_bundle, calibrator="platt")
+    detector.calibrate(*own, what="probability")
+    even = detector.predict_proba(own[0])[:, 1]
+    detector.calibrate(*own, what="probability", prevalence=0.02)
+    rare = detector.predict_proba(own[0])[:, 1]
+    np.testing.assert_allclose(rare / (1 - rare), even / (1 - even) * 0.02 / 0.98, rtol=1e-6)
+    again = Detector.load(detector.save(tmp_path / "mine"))
+    np.testing.assert_array_equal(again.predict_proba(own[0])[:, 1], rare)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"what": "calibrator"}, ValueError, "what is 'calibrator'; use one of 'threshold'"),
+        ({"prevalence": 0.02}, ValueError, "prevalence does not change the threshold"),
+        ({"groups": [0, 1]}, DataError, "2 groups for 24 images"),
+        ({"what": "all", "groups": [0] * 24}, DataError, "1 real groups of images, too few"),
+    ],
+)
+def test_calibrate_refuses_options_that_cannot_do(tiny_bundle, own, options, error, message):
+    detector = Detector.load(tiny_bundle)
+    before = detector.decision_
+    with pytest.raises(error, match=message):
+        detector.calibrate(*own, **options)
+    assert detector.decision_ is before
+
+
+@pytest.mark.parametrize("option", ["combiner", "calibrator"])
+def test_an_unknown_learner_is_refused_before_images_are_looked_at(tiny_bundle, option):
+    names = f"{option} is 'mean'; use '"
+    with pytest.raises(ValueError, match=names):
+        Detector.load(tiny_bundle, **{option: "mean"}).calibrate([b""], [1])
+    with pytest.raises(ValueError, match=names):
+        Detector([SpectralMember()], **{option: "mean"}).fit([b""], [1])
+
+
+def test_a_combiner_that_lives_in_memory_works_there_and_is_not_saved(tiny_bundle, own, tmp_path):
+    combiner = Stacking(KNeighborsClassifier(3))
+    detector = Detector.load(tiny_bundle, combiner=combiner).calibrate(*own, what="combiner")
+    assert detector.score(*own) > 0.9
+    assert "combined by EstimatorCombiner" in detector.describe()
+    with pytest.raises(BundleError, match="a KNeighborsClassifier of your own works in memory"):
+        detector.save(tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_fit_learns_by_the_given_combiner_and_calibrator(tmp_path):
+    member = SpectralMember(view=Crops(1, 128), copies=0, n_nets=2, n_hidden=8, n_epochs=40)
+    detector = Detector([member], combiner=Stacking(KNeighborsClassifier(3)), calibrator="beta")
+    detector.fit(*labelled_arrays(26, seed=4))
+    assert isinstance(detector.decision_.combiner, EstimatorCombiner)
+    assert detector.decision_.calibrator.to_dict()["kind"] == "beta"
+    with pytest.raises(BundleError, match="works in memory"):
+        detector.save(tmp_path / "mine")
+
+
+def test_the_licence_of_the_weights_outlives_a_calibration(tiny_bundle, own, tmp_path):
+    bundle = read_bundle(tiny_bundle)
+    theirs = dataclasses.replace(bundle.manifest, license="CC-BY-4.0", files={})
+    write_bundle(tmp_path / "theirs", theirs, bundle.files)
+    detector = Detector.load(tmp_path / "theirs").calibrate(*own, policy=Fixed(0.3))
+    assert Detector.load(detector.save(tmp_path / "mine")).describe().count("CC-BY-4.0") == 1

@@ -19,6 +19,7 @@ import synthdetect
 from synthdetect.bundle.entries import FileEntry, MemberEntry
 from synthdetect.bundle.hub import bundled_names
 from synthdetect.bundle.manifest import Manifest
+from synthdetect.cli.policies import POLICIES
 from synthdetect.errors import SynthdetectError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import view_to_dict
@@ -279,6 +280,12 @@ def test_the_error_reference_has_every_error_and_its_bases():
     for name, bases in told.items():
         others = [base.__name__ for base in errors[name].__bases__ if base is not SynthdetectError]
         assert re.findall(r"\w+", bases) == others
+
+
+def test_the_calibration_page_has_every_policy_of_the_command():
+    text = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"\| `(\w+)\([^|]*\| `--policy ([\w-]+)` \|", text))
+    assert told == {options.policy: name.value for name, options in POLICIES.items()}
 
 
 def test_ci_runs_what_the_readme_says():

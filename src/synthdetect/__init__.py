@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from synthdetect.evaluation.evaluate import Evaluation, evaluate
     from synthdetect.images.decode import Limits
     from synthdetect.images.perturb import Augmentation
+    from synthdetect.member_classifier import MemberClassifier
     from synthdetect.members.backbones import (
         EfficientNetB0,
         MobileNetV2,
@@ -66,6 +67,7 @@ __all__ = [
     "Limits",
     "MaxFPR",
     "Median",
+    "MemberClassifier",
     "MinPrecision",
     "MinRecall",
     "MissingExtraError",
@@ -119,6 +121,7 @@ _HOMES = {
     "synthdetect.evaluation.evaluate": ("Evaluation", "evaluate"),
     "synthdetect.images.decode": ("Limits",),
     "synthdetect.images.perturb": ("Augmentation",),
+    "synthdetect.member_classifier": ("MemberClassifier",),
     "synthdetect.members.backbones": (
         "EfficientNetB0",
         "MobileNetV2",

@@ -3,40 +3,40 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from synthdetect.bundle.assemble import assemble, environment, take_apart
 from synthdetect.bundle.format import Bundle, write_bundle
 from synthdetect.bundle.hub import open_bundle
-from synthdetect.data.dataset import CLASSES, from_arrays, labels_to_y
-from synthdetect.ensemble.combine import LinearCombiner
+from synthdetect.bundle.origin import Origin, described
+from synthdetect.data.dataset import CLASSES, from_arrays, group_names, labels_to_y
+from synthdetect.ensemble.calibrate import CalibratorLearner
+from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import Decision
-from synthdetect.ensemble.policies import Youden
-from synthdetect.ensemble.threshold import BandThreshold, Policy
-from synthdetect.errors import ImageError, NotFittedError
+from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
+from synthdetect.ensemble.relearn import What, check_what, relearn
+from synthdetect.ensemble.threshold import Policy
+from synthdetect.errors import ImageError
 from synthdetect.evaluation.evaluate import Evaluation, evaluate
-from synthdetect.evaluation.report import as_lines
+from synthdetect.images.batches import iter_sources
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturb import Augmentation
-from synthdetect.members.base import Member, Scorer, TrainedMember
-from synthdetect.members.registry import load_scorer
-from synthdetect.members.score import Scored, score_stream
+from synthdetect.members.base import Member, TrainedMember
+from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
+from synthdetect.scoring.panel import OnError, Panel
 
 if TYPE_CHECKING:
     from synthdetect.training.fit import TrainedEnsemble
 
-OnError = Literal["raise", "nan"]
 UNREADABLE = "unreadable"
 
 
-class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Detector(ImageClassifier):
     """Tells real photographs from synthetic images by an ensemble of members.
 
     Parameters
@@ -44,8 +44,14 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     members : sequence of members, optional
         What `fit` trains, for example `[MobileNetV2(), SpectralMember()]`. Not needed by a loaded
         detector.
+    combiner : learner or str, optional
+        How `fit` and `calibrate` make one logit of the members': `SoftVote()`, the default, or
+        another, or "soft-vote", "stacking", "median", "trimmed-mean" or "best".
+    calibrator : learner or str, optional
+        How they make a probability of it: `TemperatureScaling()`, the default, or another, or
+        "temperature", "platt", "isotonic", "beta" or "auto".
     policy : policy, optional
-        How `fit` and `calibrate` choose the threshold; by default `Youden()`.
+        How they choose the threshold; by default `Youden()`.
     augmentation : Augmentation, optional
         What `fit` does to training images.
     precision : {"f32", "bf16"}, default="f32"
@@ -56,7 +62,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     limits : Limits, optional
         What the decoder accepts.
     random_state : int, default=0
-        Seed of `fit`.
+        Seed of `fit`, and of the folds of `calibrate`.
 
     Attributes
     ----------
@@ -79,14 +85,18 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     (1, 2)
     """
 
-    _bundle: Bundle
-    _scorers: list[Scorer]
-    _scorers_precision: str
+    errors_: dict[int, ImageError]
+    _origin: Origin
+    # What was loaded, as long as it is what the detector is.
+    _bundle: Bundle | None
+    _panel: Panel
 
     def __init__(
         self,
         members: Sequence[Member] | None = None,
         *,
+        combiner: CombinerLearner | str | None = None,
+        calibrator: CalibratorLearner | str | None = None,
         policy: Policy | None = None,
         augmentation: Augmentation | None = None,
         precision: str = "f32",
@@ -95,6 +105,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random_state: int = 0,
     ) -> None:
         self.members = members
+        self.combiner = combiner
+        self.calibrator = calibrator
         self.policy = policy
         self.augmentation = augmentation
         self.precision = precision
@@ -125,7 +137,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bundle = open_bundle(name_or_path)
         members, decision = take_apart(bundle)
         detector = cls(**options)
-        detector._adopt(members, decision)
+        detector._adopt(members, decision, Origin.of(bundle))
         detector._bundle = bundle
         return detector
 
@@ -150,7 +162,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         images : sequence of n images
-            Paths, bytes, PIL images or arrays.
+            Paths, bytes, PIL images or arrays; also an array of paths, or one of images, of shape
+            (n, h, w, c).
         y : array-like of shape (n,)
             `real`/`synthetic` or 0/1 with 1 = synthetic.
         groups : sequence of shape (n,), optional
@@ -170,6 +183,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If labels do not fit the images, or a class has too few.
         MissingExtraError
             If a member needs Keras and it is not installed.
+        ValueError
+            If `combiner` or `calibrator` is no learner and no name of one.
         """
         from synthdetect.training.fit import Learners, train_ensemble
         from synthdetect.training.recipe import Recipe
@@ -179,14 +194,11 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             augmentation=self.augmentation or Augmentation(),
             seed=self.random_state,
         )
-        dataset = from_arrays(images, y, groups=groups)
+        learners = Learners(**self._learners(), policy=self.policy)
+        dataset = from_arrays(iter_sources(images), y, groups=groups)
         with tempfile.TemporaryDirectory() as temporary:
             ensemble = train_ensemble(
-                dataset,
-                recipe,
-                out=Path(out or temporary),
-                resume=resume,
-                learners=Learners(policy=self.policy),
+                dataset, recipe, out=Path(out or temporary), resume=resume, learners=learners
             )
         return self._adopt_training(ensemble)
 
@@ -279,15 +291,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ImageError, NotFittedError
             As `predict_proba`.
         """
-        self.errors_: dict[int, ImageError] = {}
-        errors: dict[int, ImageError] = {}
-        rows = []
-        for scored in self._stream(images, on_error):
-            rows.append(scored.logits)
-            if scored.error is not None:
-                errors[scored.index] = scored.error
-        self.errors_ = errors
-        return np.stack(rows) if rows else np.empty((0, len(self.members_)))
+        return self._logits(images, on_error)
 
     def stream(self, images: Any) -> Iterator[tuple[str, float, ImageError | None]]:
         """Yield results one by one, in order, for streams of any length.
@@ -306,7 +310,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Why it is bad.
         """
         decision = self._fitted()
-        for scored in self._stream(images, "nan"):
+        for scored in self._ready().stream(images, limits=self.limits, workers=self.workers):
             p = float(decision.probability(scored.logits[np.newaxis])[0])
             yield scored.name, p, scored.error
 
@@ -316,9 +320,15 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: ArrayLike,
         *,
         policy: Policy | None = None,
+        what: What = "threshold",
+        groups: Sequence[Any] | None = None,
+        prevalence: float | None = None,
         on_error: OnError = "raise",
     ) -> "Detector":
-        """Choose the threshold on your own labelled images; probabilities stay as they are.
+        """Learn the threshold, or more, on your own labelled images; members stay as they are.
+
+        The logits of these images are kept in memory, by content, so that another call on them
+        (this one with another policy, `evaluate`, `predict`) does not score them again.
 
         Parameters
         ----------
@@ -328,6 +338,18 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             `real`/`synthetic` or 0/1 with 1 = synthetic.
         policy : policy, optional
             By default the detector's own, or `Youden()`.
+        what : {"threshold", "probability", "combiner", "all"}, default="threshold"
+            "threshold" leaves probabilities as they are. "probability" learns `calibrator`, and
+            the threshold with it. "combiner" and "all" learn `combiner`, on which both of the
+            others depend, and these. What is learned before the threshold is cross-fitted: no image
+            has a say in the probability at which it helps to choose the threshold.
+        groups : sequence of shape (n,), optional
+            Images of one group (one person, say) stay in one fold of the cross-fitting; None is of
+            no group. The threshold alone has no folds.
+        prevalence : float, optional
+            Share of synthetic images where the detector will be used, between 0 and 1. A
+            calibrator that is learned gives probabilities for it, and a policy that depends on it
+            takes it if it has none of its own.
         on_error : {"raise", "nan"}, default="raise"
             With "nan", bad images are left out and told in `errors_`.
 
@@ -343,21 +365,34 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         DataError
-            If labels do not fit the images, are of one class, or are too few for what the policy
-            guarantees; the message says how many are needed.
+            If labels or groups do not fit the images, are of one class, or are too few for the
+            folds or for what the policy guarantees; the message says how many are needed.
+        ValueError
+            If an option is none of these, or nothing depends on `prevalence`.
         ImageError, NotFittedError
             As `predict_proba`.
         """
-        self._fitted()
+        decision = self._fitted()
+        check_what(what)
+        learners = self._learners()
         labels_to_y(y)  # before a long look at the images
-        p = self._probabilities(images, on_error)
-        labels = labels_to_y(y, n=len(p))
-        good = ~np.isnan(p)
-        threshold = (policy or self.policy or Youden()).fit(labels[good], p[good])
-        decision, errors = replace(self._fitted(), threshold=threshold), self.errors_
-        self._adopt(self.members_, decision)
+        logits = self._logits(images, on_error, remember=True)
+        rows = from_arrays(range(len(logits)), y, groups=groups)
+        good = ~np.isnan(logits).all(axis=1)
+        learned = relearn(
+            decision,
+            logits[good],
+            rows.y[good],
+            what=what,
+            **learners,
+            policy=policy or self.policy,
+            prevalence=prevalence,
+            groups=None if groups is None else group_names(rows)[good],
+            seed=self.random_state,
+        )
+        errors = self.errors_
+        self._adopt(self.members_, learned, self._origin.changed(what))
         self.errors_ = errors
-        self._bundle = self._seal(self._bundle.manifest.name, _facts_before(self._bundle))
         return self
 
     def evaluate(
@@ -371,6 +406,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         on_error: OnError = "raise",
     ) -> Evaluation:
         """Measure probabilities and decisions on labelled images, every figure with its interval.
+
+        As in `calibrate`, the logits of these images are kept in memory.
 
         Parameters
         ----------
@@ -397,7 +434,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._fitted()
         labels_to_y(y)  # before a long look at the images
-        p = self._probabilities(images, on_error)
+        p = self._probabilities(images, on_error, remember=True)
         return evaluate(
             labels_to_y(y, n=len(p)),
             p,
@@ -423,120 +460,103 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         BundleError
-            If something else is there, or the disk refuses; what was there stays as it was.
+            If something else is there, or the disk refuses; what was there stays as it was. Or if
+            the combiner is a classifier of your own, which works in memory only.
         NotFittedError
             If the detector was neither loaded nor fitted.
         """
-        self._fitted()
-        write_bundle(path, self._bundle.manifest, self._bundle.files)
+        decision, bundle = self._fitted(), self._bundle
+        if bundle is not None:
+            manifest, files = bundle.manifest, bundle.files
+        else:
+            origin = self._origin
+            manifest, files = assemble(
+                self.members_,
+                decision,
+                name=origin.name,
+                license_name=origin.license,
+                facts=origin.facts,
+            )
+        write_bundle(path, manifest, files)
         return Path(path)
 
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""
-        decision, manifest = self._fitted(), self._bundle.manifest
-        lines = [f"{manifest.name} ({self._bundle.digest[:12]}), licence {manifest.license}"]
-        combiner, threshold = decision.combiner, decision.threshold
-        weights = [""] * len(self.members_)
-        if isinstance(combiner, LinearCombiner):
-            weights = [f", weight {weight:.3f}" for weight in combiner.weights]
-        for member, weight in zip(self.members_, weights, strict=True):
-            lines.append(f"  member {member.name}: {member.kind}, {member.view}{weight}")
-        if not isinstance(combiner, LinearCombiner):
-            lines.append(f"  combined by {type(combiner).__name__}")
-        cut = f"{threshold.value:.4f}"
-        if isinstance(threshold, BandThreshold):
-            cut = f"{threshold.low:.4f} to {threshold.high:.4f}, uncertain between,"
-        lines.append(f"  threshold {cut} by {threshold.policy}, learned on n = {threshold.n}")
-        lines.extend(f"  {line}" for line in as_lines(manifest.figures))
-        if created := manifest.created:
-            lines.append(f"  trained {created} on data {_short_hash(manifest.training_data)}")
-        return "\n".join(lines)
+        return described(self.members_, self._fitted(), self._origin)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         if not hasattr(self, "decision_"):
             return str(super().__repr__(N_CHAR_MAX))
         names = ", ".join(member.name for member in self.members_)
-        name = self._bundle.manifest.name
-        return f"<Detector {name}: {names}; threshold {self.threshold_:.4f}>"
+        return f"<Detector {self._origin.name}: {names}; threshold {self.threshold_:.4f}>"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "decision_")
 
     def _adopt_training(self, ensemble: "TrainedEnsemble") -> "Detector":
-        self._adopt(ensemble.members, ensemble.decision)
-        self._bundle = self._seal(
-            ensemble.name,
-            {
-                "figures": ensemble.figures,
-                "recipe": ensemble.recipe,
-                "training_data": ensemble.training_data,
-                "environment": environment(trained=True),
-                "created": datetime.now(UTC).date().isoformat(),
-            },
-        )
+        facts = {
+            "figures": ensemble.figures,
+            "recipe": ensemble.recipe,
+            "training_data": ensemble.training_data,
+            "environment": environment(trained=True),
+            "created": datetime.now(UTC).date().isoformat(),
+        }
+        self._adopt(ensemble.members, ensemble.decision, Origin(ensemble.name, facts))
         return self
 
-    def _adopt(self, members: tuple[TrainedMember, ...], decision: Decision) -> None:
+    def _adopt(
+        self, members: tuple[TrainedMember, ...], decision: Decision, origin: Origin
+    ) -> None:
         self.classes_ = np.array(CLASSES)
         self.threshold_ = decision.threshold.value
         if getattr(self, "members_", None) is not members:
-            self._make_ready(members)
+            self._panel = Panel(members, precision=self.precision)
         self.members_ = members
         self.decision_ = decision
         self.errors_ = {}
+        self._origin = origin
+        self._bundle = None
 
-    def _make_ready(self, members: tuple[TrainedMember, ...]) -> None:
-        precision = self.precision
-        self._scorers = [load_scorer(member, precision=precision) for member in members]
-        self._scorers_precision = precision
-
-    def _seal(self, name: str, facts: Mapping[str, Any]) -> Bundle:
-        manifest, files = assemble(
-            self.members_, self.decision_, name=name, license_name="Apache-2.0", facts=facts
-        )
-        return Bundle(manifest, files, digest="unsaved")
+    def _learners(self) -> dict[str, Any]:
+        return {
+            "combiner": combiner_learner(self.combiner),
+            "calibrator": calibrator_learner(self.calibrator),
+        }
 
     def _fitted(self) -> Decision:
         if not hasattr(self, "decision_"):
-            raise NotFittedError(
+            raise UnfittedError(
                 "this Detector has no trained members; use Detector.load('ensemble-v1') or fit it"
             )
         return self.decision_
 
-    def _stream(self, images: Any, on_error: OnError) -> Iterator[Scored]:
-        if on_error not in ("raise", "nan"):
-            raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'nan'")
+    def _ready(self) -> Panel:
         self._fitted()
-        if self.precision != self._scorers_precision:
-            self._make_ready(self.members_)
-        stream = score_stream(
+        if self.precision != self._panel.precision:
+            self._panel = Panel(self.members_, precision=self.precision)
+        return self._panel
+
+    def _logits(
+        self, images: Any, on_error: OnError, *, remember: bool = False
+    ) -> NDArray[np.float64]:
+        panel = self._ready()
+        self.errors_ = {}
+        logits, self.errors_ = panel.logits(
             images,
-            [member.view for member in self.members_],
-            self._scorers,
-            limits=self.limits or Limits(),
+            limits=self.limits,
             workers=self.workers,
+            on_error=on_error,
+            remember=remember,
         )
-        for scored in stream:
-            if scored.error is not None and on_error == "raise":
-                raise scored.error
-            yield scored
+        return logits
 
-    def _probabilities(self, images: Any, on_error: OnError) -> NDArray[np.float64]:
+    def _probabilities(
+        self, images: Any, on_error: OnError, *, remember: bool = False
+    ) -> NDArray[np.float64]:
         decision = self._fitted()
-        return decision.probability(self.member_logits(images, on_error=on_error))
-
-
-def _facts_before(bundle: Bundle) -> dict[str, Any]:
-    """Keep what a manifest says, and say that its figures were taken at another threshold."""
-    names = ("training_data", "recipe", "figures", "environment", "created")
-    facts = {name: getattr(bundle.manifest, name) for name in names}
-    if facts["figures"]:
-        note = "measured before the threshold was changed; AUROC holds, rates do not"
-        facts["figures"] = {**facts["figures"], "note": note}
-    return facts
+        return decision.probability(self._logits(images, on_error, remember=remember))
 
 
 def _log_odds(p: float) -> float:
     with np.errstate(divide="ignore"):
         return float(np.log(p) - np.log1p(-p))
-
-
-def _short_hash(training_data: Mapping[str, Any]) -> str:
-    return str(training_data.get("manifest_sha256") or "")[:12] or "without a manifest"

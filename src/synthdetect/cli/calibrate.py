@@ -1,13 +1,17 @@
 """`synthdetect calibrate`."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthdetect.cli.calibration_text import Side, report
 from synthdetect.cli.console import printable, progress, tell
+from synthdetect.cli.policies import PolicyName, policy_of
 from synthdetect.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,12 +23,13 @@ if TYPE_CHECKING:
 UNREAD_IMAGES = 1
 
 
-class PolicyName(StrEnum):
-    """How the threshold is chosen."""
+class What(StrEnum):
+    """What is learned."""
 
-    youden = "youden"
-    cost_weighted = "cost-weighted"
-    fixed = "fixed"
+    threshold = "threshold"
+    probability = "probability"
+    combiner = "combiner"
+    all = "all"
 
 
 class Split(StrEnum):
@@ -54,31 +59,92 @@ def calibrate(
     policy: Annotated[
         PolicyName,
         typer.Option(
-            help="youden: false positives and false negatives weigh the same; cost-weighted: the "
-            "cheapest threshold; fixed: the one that you give by --value."
+            help="youden: both errors weigh the same; cost: the cheapest threshold; f-beta: the "
+            "highest F score; max-fpr, min-recall, min-precision: keep a bound, with confidence; "
+            "equal-error: both error rates equal; fixed: the one of --value; band, "
+            "conformal-band: leave some images uncertain, by costs or by a bound on errors."
         ),
     ] = PolicyName.youden,
-    false_positive_cost: Annotated[
+    false_positive: Annotated[
         float | None,
         typer.Option(
-            help="Of calling a real image synthetic; for cost-weighted.", show_default="1"
+            help="Cost of calling a real image synthetic; for cost and band.", show_default="1"
         ),
     ] = None,
-    false_negative_cost: Annotated[
+    false_negative: Annotated[
         float | None,
         typer.Option(
-            help="Of calling a synthetic image real; for cost-weighted.", show_default="1"
+            help="Cost of calling a synthetic image real; for cost and band.", show_default="1"
         ),
+    ] = None,
+    review: Annotated[
+        float | None,
+        typer.Option(help="Cost of leaving an image uncertain; for band.", show_default="0.1"),
     ] = None,
     prevalence: Annotated[
         float | None,
         typer.Option(
-            help="Share of synthetic images where the detector will be used; for cost-weighted.",
-            show_default="as in the manifest",
+            help="Share of synthetic images where the detector will be used; for cost, f-beta, "
+            "min-precision and band.",
+            show_default="as in the data",
+        ),
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(
+            help="How many times recall counts as much as precision; for f-beta.", show_default="1"
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            help="Bound on the false-positive rate, for max-fpr, or on both kinds of errors, for "
+            "conformal-band (there 0.05 by default).",
+            show_default=False,
+        ),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of synthetic images to find at least; for min-recall.", show_default=False
+        ),
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of alarms to be right at least; for min-precision.", show_default=False
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="That the bound holds; for max-fpr, min-recall and min-precision.",
+            show_default="0.95",
         ),
     ] = None,
     value: Annotated[
         float | None, typer.Option(help="The threshold, 0 to 1; for fixed.", show_default=False)
+    ] = None,
+    what: Annotated[
+        What,
+        typer.Option(
+            help="threshold: probabilities stay as they are; probability: learn the calibrator and "
+            "the threshold; combiner or all: learn how members are combined as well."
+        ),
+    ] = What.threshold,
+    combiner: Annotated[
+        str | None,
+        typer.Option(
+            help="soft-vote, stacking, median, trimmed-mean or best; for --what combiner and all.",
+            show_default="soft-vote",
+        ),
+    ] = None,
+    calibrator: Annotated[
+        str | None,
+        typer.Option(
+            help="temperature, platt, isotonic, beta or auto; for --what other than threshold.",
+            show_default="temperature",
+        ),
     ] = None,
     split: Annotated[
         Split | None,
@@ -89,10 +155,10 @@ def calibrate(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Choose the threshold on your own labelled images.
+    """Choose the threshold, or learn more, on your own labelled images.
 
-    Probabilities stay as they are; only the decision changes. Use images that the detector was not
-    trained on, and other images again to measure it afterwards.
+    Members stay as they are. Use images that the detector was not trained on, and other images
+    again to measure it afterwards. A manifest's column group keeps images together while learning.
 
     \b
     Exit codes:
@@ -101,39 +167,62 @@ def calibrate(
       2    wrong usage, or nothing could be done
       130  interrupted
     """
-    costs = {
-        "false_positive": false_positive_cost,
-        "false_negative": false_negative_cost,
-        "prevalence": prevalence,
-    }
-    chosen = _policy(policy, {k: v for k, v in costs.items() if v is not None}, value)
+    chosen = policy_of(
+        policy,
+        {
+            "false_positive": false_positive,
+            "false_negative": false_negative,
+            "review": review,
+            "prevalence": prevalence,
+            "beta": beta,
+            "alpha": alpha,
+            "recall": recall,
+            "precision": precision,
+            "confidence": confidence,
+            "value": value,
+        },
+    )
+    steps = _steps(what, combiner, calibrator)
     if not out.absolute().parent.is_dir():
         reason = f"folder {printable(str(out.absolute().parent))} does not exist; create it first"
         raise typer.BadParameter(reason, param_hint="--out")
     from synthdetect.data.folders import read_dataset
     from synthdetect.detector import Detector
 
-    dataset, what = _part(read_dataset(manifest), split, manifest)
-    detector = Detector.load(bundle)
-    before = detector.decision_.threshold
+    dataset, on = _part(read_dataset(manifest), split, manifest)
+    detector = Detector.load(bundle, **steps)
+    decision = detector.decision_
     recording = _Recording(chosen)
     try:
-        with progress("images", len(dataset), show=not quiet) as advance:
-            images = _counted(dataset.images, advance)
-            detector.calibrate(images, dataset.y, policy=recording, on_error="nan")
+        with progress("images", len(dataset), show=not quiet) as advance, _without_warnings():
+            detector.calibrate(
+                _counted(dataset.images, advance),
+                dataset.y,
+                policy=recording,
+                what=what.value,
+                groups=dataset.group.tolist() if dataset.group.any() else None,
+                on_error="nan",
+            )
     finally:  # if too few are left to learn from, these are why
-        for error in detector.errors_.values():
+        errors = detector.errors_
+        for error in errors.values():
             tell(str(error))
-    typer.echo(_report(recording, before, detector.decision_.threshold, what))
+    p = recording.p
+    if what is not What.threshold:  # which would leave them as they were
+        good = [image for i, image in enumerate(dataset.images) if i not in errors]
+        p = decision.probability(detector.member_logits(good))
+    before, after = Side(decision.threshold, p), Side(detector.decision_.threshold, recording.p)
+    lines = report(recording.y, before, after, policy=chosen, on=printable(on))
+    typer.echo("\n".join(lines))
     saved = detector.save(out)
     typer.echo(f"saved as {printable(str(saved))}")
-    if detector.errors_:
-        tell(f"{len(detector.errors_)} of {len(dataset)} images could not be read and do not count")
+    if errors:
+        tell(f"{len(errors)} of {len(dataset)} images could not be read and do not count")
         raise typer.Exit(UNREAD_IMAGES)
 
 
 class _Recording:
-    """A policy that keeps what it was shown, so that images are scored once."""
+    """A policy that keeps what it was shown: probabilities that did not learn from their image."""
 
     def __init__(self, policy: "Policy") -> None:
         self._policy = policy
@@ -147,22 +236,30 @@ class _Recording:
         return self._policy.fit(y, p)
 
 
-def _policy(name: PolicyName, costs: dict[str, float], value: float | None) -> "Policy":
-    """Make the policy of its options, refusing those of another one."""
-    from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Leave out warnings of what the threshold's notes say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
-    if costs and name is not PolicyName.cost_weighted:
-        reason = "costs and --prevalence count with --policy cost-weighted only"
-        raise typer.BadParameter(reason, param_hint="--policy")
-    if (value is not None) != (name is PolicyName.fixed):
-        reason = "--policy fixed and --value go together"
-        raise typer.BadParameter(reason, param_hint="--value")
+
+def _steps(what: What, combiner: str | None, calibrator: str | None) -> dict[str, Any]:
+    """Return the detector's learners, refusing those of steps that stay."""
+    from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
+
+    if combiner is not None and what not in (What.combiner, What.all):
+        raise typer.BadParameter("goes with --what combiner or all", param_hint="--combiner")
+    if calibrator is not None and what is What.threshold:
+        reason = "goes with --what probability, combiner or all"
+        raise typer.BadParameter(reason, param_hint="--calibrator")
     try:
-        if name is PolicyName.cost_weighted:
-            return CostWeighted(**costs)
-        return Youden() if value is None else Fixed(value)
+        return {
+            "combiner": combiner_learner(combiner),
+            "calibrator": calibrator_learner(calibrator),
+        }
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--policy") from error
+        raise typer.BadParameter(str(error), param_hint="--what") from error
 
 
 def _part(dataset: "Dataset", split: Split | None, manifest: Path) -> tuple["Dataset", str]:
@@ -188,24 +285,3 @@ def _counted(images: Iterable[Any], advance: Callable[[], None]) -> Iterator[Any
     for image in images:
         yield image
         advance()
-
-
-def _report(recording: _Recording, before: "AnyThreshold", after: "AnyThreshold", what: str) -> str:
-    from synthdetect.evaluation.metrics import figures
-
-    measured = [figures(recording.y, recording.p, t.value) for t in (before, after)]
-    n, n_real, n_synthetic = (getattr(measured[0], k) for k in ("n", "n_real", "n_synthetic"))
-    lines = [
-        f"on {printable(what)}: n = {n} ({n_real} real, {n_synthetic} synthetic), 95 % intervals",
-        f"{'':4}{'threshold':>10}  {'false-positive rate':<20}  false-negative rate",
-    ]
-    for name, row in zip(("old", "new"), measured, strict=True):
-        lines.append(
-            f"{name:4}{row.threshold:>10.4f}  {row.false_positive_rate!s:<20}  "
-            f"{row.false_negative_rate!s}"
-        )
-    lines.append(f"new threshold by {after.policy}")
-    note = "both rows are measured on the same images"
-    if not after.policy.startswith("Fixed"):
-        note += ", which also chose the new threshold: expect its rates to be worse on others"
-    return "\n".join([*lines, note])

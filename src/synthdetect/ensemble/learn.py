@@ -158,11 +158,11 @@ def learn_decision(
     calibrator = TemperatureScaling() if calibrator is None else calibrator
     policy = Youden() if policy is None else policy
     fold = deal_folds(labels, groups=groups, n_folds=n_folds, seed=seed)
-    logit = _out_of_fold_logit(columns, labels, fold, combiner)
-    p = out_of_fold_probability(columns, labels, fold, combiner=combiner, calibrator=calibrator)
+    combiners = _Combiners(columns, labels, fold, combiner)
+    p = _probability(combiners, calibrator)
     return Decision(
-        combiner=combiner.fit(columns, labels),
-        calibrator=calibrator.fit(logit, labels),
+        combiner=combiners.without(),
+        calibrator=calibrator.fit(combiners.logit(), labels),
         threshold=policy.fit(labels, p),
     )
 
@@ -208,13 +208,7 @@ def out_of_fold_probability(
             f"fold has shape {np.shape(fold)} and {len(np.unique(fold))} values; use one fold for "
             f"each of {len(labels)} rows, {_FEWEST_FOLDS} folds or more"
         )
-    p = np.empty(len(labels))
-    for k in np.unique(fold):
-        held, rest = fold == k, fold != k
-        logit = _out_of_fold_logit(columns[rest], labels[rest], fold[rest], combiner)
-        calibrated = calibrator.fit(logit, labels[rest])
-        p[held] = calibrated(combiner.fit(columns[rest], labels[rest])(columns[held]))
-    return p
+    return _probability(_Combiners(columns, labels, fold, combiner), calibrator)
 
 
 def deal_folds(
@@ -274,15 +268,51 @@ def deal_folds(
     return fold
 
 
-def _out_of_fold_logit(
-    columns: Floats, labels: Labels, fold: NDArray[np.int64], combiner: CombinerLearner
-) -> Floats:
-    """Return the logit of each row by a combiner of the other folds."""
-    logit = np.empty(len(labels))
-    for k in np.unique(fold):
-        held = fold == k
-        logit[held] = combiner.fit(columns[~held], labels[~held])(columns[held])
-    return logit
+class _Combiners:
+    """Combiners of all folds but some; each learns once, as two folds are left out in two orders.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (n, members), float64
+    labels, fold : ndarray of shape (n,), int64
+    learner : CombinerLearner
+    """
+
+    def __init__(
+        self, columns: Floats, labels: Labels, fold: NDArray[np.int64], learner: CombinerLearner
+    ) -> None:
+        self.columns, self.labels, self.fold = columns, labels, fold
+        self._learner = learner
+        self._learned: dict[frozenset[int], Combiner] = {}
+
+    def without(self, *left_out: int) -> Combiner:
+        """Return the combiner that learned on all folds but these."""
+        key = frozenset(left_out)
+        if key not in self._learned:
+            rows = ~np.isin(self.fold, left_out)
+            self._learned[key] = self._learner.fit(self.columns[rows], self.labels[rows])
+        return self._learned[key]
+
+    def logit(self, *left_out: int) -> Floats:
+        """Return the logit of each row, but for those of `left_out`, by combiners of other folds.
+
+        None of them learned on a fold of `left_out` either.
+        """
+        logit = np.empty(len(self.labels))
+        for k in set(self.fold.tolist()) - set(left_out):
+            held = self.fold == k
+            logit[held] = self.without(k, *left_out)(self.columns[held])
+        return logit[~np.isin(self.fold, left_out)]
+
+
+def _probability(combiners: _Combiners, calibrator: CalibratorLearner) -> Floats:
+    """Return P(synthetic) of each row by a combiner and a calibrator of other folds."""
+    p = np.empty(len(combiners.labels))
+    for k in set(combiners.fold.tolist()):
+        held = combiners.fold == k
+        calibrated = calibrator.fit(combiners.logit(k), combiners.labels[~held])
+        p[held] = calibrated(combiners.without(k)(combiners.columns[held]))
+    return p
 
 
 def _check(logits: ArrayLike, y: ArrayLike) -> tuple[Floats, Labels]:

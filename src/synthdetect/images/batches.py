@@ -53,8 +53,8 @@ def iter_sources(images: Any, *, recursive: bool = False) -> Iterator[Any]:
     Parameters
     ----------
     images : path, bytes, binary file, PIL image, ndarray, directory, or an iterable of those
-        An array of 4 dimensions is (n, h, w, c): n images. Of a directory come the files whose
-        extension is an image's, sorted.
+        An array of 4 dimensions is (n, h, w, c): n images; one of paths or objects is an iterable.
+        Of a directory come the files whose extension is an image's, sorted.
     recursive : bool, default=False
         Take the directories below a directory as well.
 
@@ -74,7 +74,7 @@ def iter_sources(images: Any, *, recursive: bool = False) -> Iterator[Any]:
     elif (
         isinstance(images, bytes | bytearray | memoryview | Image.Image)
         or hasattr(images, "read")
-        or (isinstance(images, np.ndarray) and images.dtype != object and images.ndim != 4)
+        or (isinstance(images, np.ndarray) and images.dtype.kind not in "OU" and images.ndim != 4)
         or not isinstance(images, Iterable)
     ):
         yield images

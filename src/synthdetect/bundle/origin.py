@@ -1,0 +1,100 @@
+"""What a bundle says of a detector besides its members and its decision, and what becomes of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from synthdetect.bundle.format import Bundle
+from synthdetect.ensemble.combine import LinearCombiner
+from synthdetect.ensemble.learn import Decision
+from synthdetect.ensemble.threshold import BandThreshold
+from synthdetect.evaluation.report import as_lines
+from synthdetect.members.base import TrainedMember
+
+_FACTS = ("training_data", "recipe", "figures", "environment", "created")
+
+# From what changes least to what changes most: a later, smaller change takes nothing back.
+_NOTES = (
+    "measured before the threshold was changed; AUROC holds, rates do not",
+    "measured before calibrator and threshold were changed; AUROC holds but for ties, "
+    "rates and probabilities do not",
+    "measured before combiner, calibrator and threshold were changed; "
+    "the AUROC of members holds, other figures do not",
+)
+_CHANGED = {"threshold": 0, "probability": 1, "combiner": 2, "all": 2}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a detector comes from.
+
+    Parameters
+    ----------
+    name : str
+    facts : mapping
+        `training_data`, `recipe`, `figures`, `environment` and `created` of a manifest.
+    license : str, default="Apache-2.0"
+        Of the weights.
+    digest : str, default="unsaved"
+        Of the bundle as it was read.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    license: str = "Apache-2.0"
+    digest: str = "unsaved"
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "Origin":
+        """Read it from a bundle."""
+        manifest = bundle.manifest
+        facts = {name: getattr(manifest, name) for name in _FACTS}
+        return cls(manifest.name, facts, manifest.license, bundle.digest)
+
+    def changed(self, what: str) -> "Origin":
+        """Return the origin of a detector that learned `what` again: its figures say so."""
+        facts, figures = dict(self.facts), self.facts.get("figures")
+        if figures:
+            last = _CHANGED[what]
+            before = figures.get("note")
+            if before in _NOTES:
+                last = max(last, _NOTES.index(before))
+            facts["figures"] = {**figures, "note": _NOTES[last]}
+        return replace(self, facts=facts, digest="unsaved")
+
+
+def described(members: Sequence[TrainedMember], decision: Decision, origin: Origin) -> str:
+    """Return what a detector is, what it learned on and how it measured, as text.
+
+    Parameters
+    ----------
+    members : sequence of TrainedMember
+    decision : Decision
+    origin : Origin
+
+    Returns
+    -------
+    text : str
+        Of several lines.
+    """
+    lines = [f"{origin.name} ({origin.digest[:12]}), licence {origin.license}"]
+    combiner, threshold = decision.combiner, decision.threshold
+    weights = [""] * len(members)
+    if isinstance(combiner, LinearCombiner):
+        weights = [f", weight {weight:.3f}" for weight in combiner.weights]
+    for member, weight in zip(members, weights, strict=True):
+        lines.append(f"  member {member.name}: {member.kind}, {member.view}{weight}")
+    if not isinstance(combiner, LinearCombiner):
+        lines.append(f"  combined by {type(combiner).__name__}")
+    cut = f"{threshold.value:.4f}"
+    if isinstance(threshold, BandThreshold):
+        cut = f"{threshold.low:.4f} to {threshold.high:.4f}, uncertain between,"
+    lines.append(f"  threshold {cut} by {threshold.policy}, learned on n = {threshold.n}")
+    lines.extend(f"  {line}" for line in as_lines(origin.facts.get("figures") or {}))
+    if created := origin.facts.get("created"):
+        lines.append(f"  trained {created} on data {_short_hash(origin.facts['training_data'])}")
+    return "\n".join(lines)
+
+
+def _short_hash(training_data: Mapping[str, Any]) -> str:
+    return str(training_data.get("manifest_sha256") or "")[:12] or "without a manifest"

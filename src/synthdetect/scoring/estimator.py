@@ -1,0 +1,57 @@
+"""What scikit-learn asks of a classifier whose `X` is images."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn import exceptions
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+
+from synthdetect.data.dataset import CLASSES, labels_to_y
+from synthdetect.errors import NotFittedError
+
+
+class UnfittedError(NotFittedError, exceptions.NotFittedError):  # type: ignore[misc]
+    """The `NotFittedError` of this package and of scikit-learn, for those who catch either."""
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of classifiers of images: labels are `real` and `synthetic`, or 0 and 1."""
+
+    def score(self, images: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of `predict`; an image that stays `uncertain` is not right.
+
+        Parameters
+        ----------
+        images : as for `predict`
+        y : array-like of shape (n,)
+            `real`/`synthetic` or 0/1 with 1 = synthetic.
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        accuracy : float
+
+        Raises
+        ------
+        DataError
+            If labels do not fit the images.
+        ImageError, NotFittedError
+            As `predict`.
+        """
+        labels_to_y(y)  # before a long look at the images
+        called = self.predict(images)
+        right = called == np.array(CLASSES)[labels_to_y(y, n=len(called))]
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(right, weights=weights))
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that `X` is a list of images (or an array of them), not a table of numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.classifier_tags.multi_class = False
+        # Images of any size and kind: there is no number of features to check.
+        tags.no_validation = True
+        return tags
