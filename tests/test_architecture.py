@@ -12,7 +12,7 @@ SRC = Path(__file__).parents[1] / "src" / "synthdetect"
 LAYERS = (
     ("cli", "serve"),
     ("detector",),
-    ("explain", "monitoring", "scale"),
+    ("cards", "explain", "monitoring", "scale"),
     ("bundle",),
     ("training",),
     ("members",),
