@@ -28,6 +28,8 @@ from synthdetect.training.spectral import all_features
 Floats = NDArray[np.float64]
 
 _RESULT = "left-out.json"
+# Of train, val and test, where the data has no splits.
+_SHARES = (0.6, 0.2, 0.2)
 
 
 def leave_one_out(
@@ -257,7 +259,7 @@ def _digest(data: Dataset) -> str:
 def _with_splits(dataset: Dataset, seed: int) -> Dataset:
     given = set(dataset.split.tolist())
     if given <= {""}:
-        return split(dataset, seed=seed)
+        return split(dataset, _SHARES, seed=seed)
     if missing := [name for name in SPLITS if name not in given]:
         raise DataError(
             f"there are no images of split {missing[0]!r}; leaving out needs train, val and test, "
