@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from conftest import labelled_arrays
 from synthdetect.bundle.hub import bundled_names
 from synthdetect.cards import member_cards
-from synthdetect.data.dataset import from_arrays
+from synthdetect.data.dataset import from_arrays, group_names
 from synthdetect.detector import Detector
 from synthdetect.ensemble.learn import learn_decision
 from synthdetect.errors import BundleError, DataError
@@ -55,7 +55,7 @@ def test_a_member_s_threshold_is_learned_on_the_other_images(made, tiny_bundle):
     teaching = labelled(20, 6)
     detector = Detector.load(tiny_bundle)
     logits = detector.member_logits(list(teaching.images))
-    wanted = learn_decision(logits, teaching.y, groups=np.arange(40), seed=0)
+    wanted = learn_decision(logits, teaching.y, groups=group_names(teaching), seed=0)
     card = by_name(made)["tiny/spectral"]
     assert card.evaluation.threshold == wanted.threshold.value
     assert card.threshold_from == "learned on val, n = 40"

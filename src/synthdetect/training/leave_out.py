@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from synthdetect.errors import DataError, TrainingError
 from synthdetect.evaluation.interval import rate_of
 from synthdetect.evaluation.left_out import LeaveOneOut, LeftOut, LeftOutFigures
 from synthdetect.evaluation.ranking import auroc
+from synthdetect.images.views import view_to_dict
 from synthdetect.members.spectrum import SpectralMember, SpectralScorer
 from synthdetect.training.fit import all_logits
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.member import train_members
-from synthdetect.training.recipe import Recipe, member_hash, recipe_to_dict
+from synthdetect.training.recipe import Recipe, recipe_to_dict
 from synthdetect.training.spectral import all_features
 
 Floats = NDArray[np.float64]
@@ -150,8 +151,14 @@ class _Training:
         self, member: SpectralMember
     ) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
         """Return features, and the image and the copy of each row; read if they are there."""
-        fingerprint = member_hash(member, self.recipe, self.data.sha256 + _digest(self.data))
-        file = self.out / f"features-{member.name}-{fingerprint[:16]}.npz"
+        facts = {
+            "view": view_to_dict(member.view),
+            "copies": member.copies,
+            "augmentation": asdict(self.recipe.augmentation),
+            "seed": self.recipe.seed,
+            "data": self.data.sha256 + _digest(self.data),
+        }
+        file = self.out / f"features-{_sha256(facts)[:16]}.npz"
         if file.exists():
             with np.load(file, allow_pickle=False) as stored:
                 return stored["X"], stored["image"], stored["copy"]
@@ -166,7 +173,7 @@ class _Training:
             log=self.log,
         )
         image, copy = np.array(rows, dtype=np.int64).T
-        temporary = self.out / f"writing-{member.name}.npz"
+        temporary = self.out / "writing.npz"
         np.savez(temporary, X=X, image=image, copy=copy)
         temporary.replace(file)
         return X, image, copy
@@ -246,6 +253,10 @@ def _fingerprint(training: _Training, fold: _Fold) -> str:
         "value": fold.value,
         "left_out": fold.left_out.tolist(),
     }
+    return _sha256(facts)
+
+
+def _sha256(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
