@@ -127,7 +127,9 @@ class Graph:
 
 
 def n_weights(xml: bytes, weights: bytes) -> int:
-    """Return how many numbers a graph has learned; what the export folded together counts once.
+    """Return how many floats a graph holds: what it learned, and the scales of its input.
+
+    BatchNorm that the export folded into convolutions does not count.
 
     Parameters
     ----------
