@@ -9,7 +9,8 @@ import pytest
 from conftest import labelled_arrays
 from synthdetect.data.dataset import Dataset
 from synthdetect.errors import DataError, TrainingError
-from synthdetect.images.views import Crops
+from synthdetect.images.views import CenterCrop, Crops
+from synthdetect.members.backbones import MobileNetV2, Schedule
 from synthdetect.members.spectrum import SpectralMember
 from synthdetect.training import leave_out
 from synthdetect.training.leave_out import leave_one_out
@@ -90,6 +91,25 @@ def test_several_members_have_an_ensemble_too(dataset, tmp_path):
     recipe = replace(RECIPE, members=(MEMBER, replace(MEMBER, name="other", n_hidden=3)))
     (fold,) = leave(dataset, tmp_path, recipe, only=["gan"]).folds
     assert [row.name for row in fold.figures] == ["spectral", "other", "ensemble"]
+
+
+@pytest.mark.slow
+def test_networks_train_in_a_folder_of_their_fold_and_their_training_is_read_again(
+    dataset, tmp_path
+):
+    pytest.importorskip("keras", reason="needs the train extra")
+    schedule = Schedule(crops=(32,), epochs=1, batch_size=8)
+    net = MobileNetV2(name="net", view=CenterCrop(32), weights=None, schedule=schedule)
+    recipe = replace(RECIPE, members=(net, MEMBER))
+    (fold,) = leave(dataset, tmp_path, recipe, only=["gan"]).folds
+    assert [row.name for row in fold.figures] == ["net", "spectral", "ensemble"]
+    assert fold.figures[1].auroc.value > 0.9
+    (folder,) = (path for path in tmp_path.iterdir() if path.name.startswith("gan-"))
+    assert (folder / "net").is_dir()
+    (folder / "left-out.json").unlink()
+    assert leave(dataset, tmp_path, recipe, only=["gan"]).folds == (fold,)
+    log = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert sum('"epoch"' in line for line in log) == 1
 
 
 def test_a_facet_can_be_left_out_and_blank_values_are_none(dataset, tmp_path):
