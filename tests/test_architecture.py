@@ -13,7 +13,7 @@ LAYERS = (
     ("cli", "serve"),
     ("detector", "member_classifier"),
     ("scoring",),
-    ("explain", "monitoring", "scale"),
+    ("cards", "explain", "monitoring", "scale"),
     ("bundle",),
     ("training",),
     ("members",),

@@ -504,6 +504,25 @@ class TestTrain:
         events = [line["event"] for line in log]
         assert (events.count("start"), events.count("features")) == (2, 1)
 
+    def test_one_member_of_several_makes_no_bundle_and_says_what_is_left(
+        self, image_manifest, tmp_path
+    ):
+        recipe = tmp_path / "recipe.toml"
+        first, second = (RECIPE.format(name="two", member=name) for name in ("one", "other"))
+        recipe.write_text(first + second[second.index("[[members]]") :])
+        out = tmp_path / "run"
+        options = ("train", recipe, "--data", image_manifest, "--out", out, "--quiet")
+        result = run(*options, "--member", "other", "--jobs", "2")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.startswith("not trained by this: one\n")
+        assert not (out / "bundle").exists()
+        assert list((out / "other").glob("trained-*.npz"))
+        result = run(*options, "--resume", "--member", "one", "--member", "other")
+        assert result.stdout.splitlines()[-1] == str(out / "bundle" / "two")
+        result = run(*options, "--resume", "--member", "on")
+        assert result.exit_code == 2
+        assert "there is no member 'on'; did you mean one?" in result.stderr
+
     def test_a_member_called_like_the_recipe_is_no_problem(self, image_manifest, tmp_path):
         recipe = tmp_path / "recipe.toml"
         recipe.write_text(RECIPE.format(name="spectral", member="spectral"))

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from synthdetect.errors import DataError
 from synthdetect.evaluation import compare as module
-from synthdetect.evaluation.compare import compare
+from synthdetect.evaluation.compare import compare, mcnemar
 from synthdetect.evaluation.evaluate import evaluate
 from synthdetect.evaluation.ranking import auroc_difference
 
@@ -99,6 +99,13 @@ def test_what_is_not_paired_is_refused():
         compare(pair(40, confidence=0.9)[0], b)
     with pytest.raises(ValueError, match="n_bootstrap is 1"):
         compare(a, b, n_bootstrap=1)
+
+
+def test_mcnemar_alone_is_that_of_the_comparison():
+    a, b = pair(40)
+    assert mcnemar(a, b) == compare(a, b, n_bootstrap=2).mcnemar
+    with pytest.raises(DataError, match="the labels differ"):
+        mcnemar(a, evaluate(1 - a.y, a.p, 0.5, n_bootstrap=2))
 
 
 def test_examples_run():

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     RocCurveDisplay,
 )
 
-from synthdetect.evaluation.displays import ScoreDisplay, ThresholdDisplay
+from synthdetect.evaluation.displays import ScoreDisplay, ThresholdDisplay, roc_curves
 from synthdetect.evaluation.evaluate import evaluate
 
 KINDS = {
@@ -83,3 +83,14 @@ def test_impossible_costs_are_refused(evaluation, options):
 def test_every_image_is_in_the_histogram(evaluation):
     display = evaluation.plot_scores(Figure().subplots())
     assert display.n_real.sum() == display.n_synthetic.sum() == 150
+
+
+def test_curves_of_many_share_axes_and_are_told_apart_without_colour(evaluation):
+    ax = Figure().subplots()
+    drawn = roc_curves({f"member {i}": evaluation for i in range(4)}, ax)
+    assert drawn is ax
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [name.split(" (")[0] for name in names[:4]] == [f"member {i}" for i in range(4)]
+    assert len({line.get_linestyle() for line in ax.get_lines()[:4]}) == 4
+    # And the diagonal of chance, once.
+    assert len(ax.get_lines()) == 5

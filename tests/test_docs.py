@@ -24,6 +24,7 @@ from synthdetect.errors import SynthdetectError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import view_to_dict
 from synthdetect.members.backbones import MobileNetV2, Schedule
+from synthdetect.members.registry import KINDS
 from synthdetect.members.spectrum import SpectralMember
 from synthdetect.training.recipe import Recipe, read_recipe
 
@@ -266,6 +267,11 @@ def test_recipes_of_the_pages_are_valid(recipe, tmp_path):
 def test_the_bundle_reference_has_every_key(heading, schema):
     text = (ROOT / "docs" / "bundles.md").read_text(encoding="utf-8")
     assert set(table_rows(text, heading)) == {field.name for field in dataclasses.fields(schema)}
+
+
+def test_the_member_reference_has_every_kind():
+    text = (ROOT / "docs" / "members.md").read_text(encoding="utf-8")
+    assert set(table_rows(text, "## The kinds")) == set(KINDS)
 
 
 def test_the_error_reference_has_every_error_and_its_bases():

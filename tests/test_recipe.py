@@ -1,6 +1,7 @@
 """Recipes: one file decides all, and what it gets wrong is named."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,15 @@ from synthdetect.errors import RecipeError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import CenterCrop, Crops
 from synthdetect.members.backbones import MobileNetV2, Schedule
+from synthdetect.members.registry import KINDS
 from synthdetect.members.spectrum import SpectralMember
-from synthdetect.training.recipe import Recipe, member_hash, read_recipe, recipe_to_dict
+from synthdetect.training.recipe import (
+    Recipe,
+    member_hash,
+    only_members,
+    read_recipe,
+    recipe_to_dict,
+)
 
 WHOLE = """
 name = "mine"
@@ -144,3 +152,40 @@ def test_hash_follows_what_decides_the_training_and_nothing_else():
     spectral = SpectralMember()
     other_view = dataclasses.replace(spectral, view=CenterCrop(128))
     assert member_hash(spectral, recipe, "") != member_hash(other_view, recipe, "")
+
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+WEIGHTS = RECIPES.parent.parent / "shared" / "weights"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
+def test_the_recipes_that_come_along_are_valid(path, tmp_path):
+    weights = WEIGHTS
+    if not WEIGHTS.is_dir():
+        # Files of weights do not come along: what else a recipe says can be checked without.
+        weights = tmp_path
+        (tmp_path / "mobilenet_v2_imagenet_notop.weights.h5").touch()
+    recipe = read_recipe(path, weights_dir=weights)
+    assert recipe.name == path.stem
+    assert recipe.members[-1].name == path.stem
+
+
+def test_there_is_a_recipe_for_every_kind():
+    assert {path.stem for path in (RECIPES / "members").iterdir()} == {k.lower() for k in KINDS}
+
+
+def test_some_members_come_with_their_teachers_in_order_and_hash_the_same():
+    nets = [
+        MobileNetV2(name="a", weights=None),
+        MobileNetV2(name="b", weights=None, teacher="a"),
+        MobileNetV2(name="c", weights=None, teacher="b"),
+    ]
+    recipe = Recipe(members=(*nets, SpectralMember()))
+    part = only_members(recipe, ["c"])
+    assert [member.name for member in part.members] == ["a", "b", "c"]
+    assert member_hash(nets[2], part, "x") == member_hash(nets[2], recipe, "x")
+    assert [m.name for m in only_members(recipe, ["spectral", "a"]).members] == ["a", "spectral"]
+    with pytest.raises(RecipeError, match="there is no member 'spectra'; did you mean spectral"):
+        only_members(recipe, ["spectra"])
+    with pytest.raises(RecipeError, match="has no"):
+        only_members(recipe, [])

@@ -9,7 +9,7 @@ import pytest
 from openvino import opset13 as ops
 
 from synthdetect.errors import BundleError
-from synthdetect.runtime.openvino import Graph
+from synthdetect.runtime.openvino import Graph, n_weights
 
 K, SIDE = 3, 32
 
@@ -95,3 +95,10 @@ def test_what_is_no_graph_of_that_shape_is_refused_by_name(files, images, damage
         crops = (K, SIDE, SIDE, 4)
     with pytest.raises(BundleError, match="member net: OpenVINO cannot use this graph"):
         Graph(xml, weights, crops=crops, name="member net").logits(images)
+
+
+def test_weights_are_counted_and_shapes_are_not(files):
+    # The kernel, the last layer and the scale; integers are axes and orders.
+    assert n_weights(*files) == 16 * 3 * 3 * 3 + 16 + 1
+    with pytest.raises(BundleError, match="OpenVINO cannot read this graph"):
+        n_weights(files[0][:50], files[1])

@@ -12,7 +12,7 @@ from synthdetect.errors import DataError, ImageError, TrainingError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import Crops
 from synthdetect.members.spectrum import SpectralMember, features
-from synthdetect.training.fit import train_ensemble
+from synthdetect.training.fit import train_ensemble, train_some
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.recipe import Recipe
 from synthdetect.training.spectral import train_spectral
@@ -90,6 +90,19 @@ def test_resuming_trains_nothing_again_and_gives_the_same(trained, dataset):
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")} == before
     assert again.decision == ensemble.decision
     assert again.figures == ensemble.figures
+
+
+def test_members_can_be_trained_one_by_one_and_are_not_trained_again(dataset, tmp_path):
+    other = replace(MEMBER, name="other", copies=0)
+    recipe = replace(RECIPE, members=(MEMBER, other))
+    assert train_some(dataset, recipe, ["other"], out=tmp_path / "out") == ("spectral",)
+    (stored,) = (tmp_path / "out").rglob("*.npz")
+    before = stored.stat().st_mtime_ns
+    with pytest.raises(TrainingError, match="is not empty; use --resume"):
+        train_some(dataset, recipe, ["spectral"], out=tmp_path / "out")
+    ensemble = train_ensemble(dataset, recipe, out=tmp_path / "out", resume=True)
+    assert [member.name for member in ensemble.members] == ["spectral", "other"]
+    assert stored.stat().st_mtime_ns == before
 
 
 def test_used_folder_needs_resume(trained, dataset):

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 import synthdetect
 from synthdetect.cli.calibrate import calibrate
 from synthdetect.cli.card import card
+from synthdetect.cli.compare import compare
 from synthdetect.cli.console import tell
 from synthdetect.cli.info import info
 from synthdetect.cli.predict import predict
@@ -83,7 +84,7 @@ def options(
     """
 
 
-for command in (predict, train, calibrate, card, info):
+for command in (predict, train, calibrate, compare, card, info):
     app.command()(command)
 
 

@@ -47,6 +47,19 @@ def train(
             help="Where files of initial weights are, if not beside the recipe.",
         ),
     ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(min=1, help="Members that are trained at once, each in a process of its own."),
+    ] = 1,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train only this member of the recipe, and its teacher; may be repeated. A bundle "
+            "is made when all are trained.",
+            show_default="all",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Log to DIR/log.jsonl only.")
     ] = False,
@@ -58,14 +71,14 @@ def train(
 
     \b
     Exit codes:
-      0    trained and saved
+      0    trained and saved; with --member, trained
       2    wrong usage, or training stopped; what was finished is kept for --resume
       130  interrupted; likewise
     """
     from synthdetect.data.folders import read_dataset
     from synthdetect.detector import Detector
     from synthdetect.evaluation.report import as_lines
-    from synthdetect.training.fit import train_ensemble
+    from synthdetect.training.fit import train_ensemble, train_some
     from synthdetect.training.log import TrainingLog
     from synthdetect.training.recipe import read_recipe
 
@@ -73,7 +86,14 @@ def train(
     _check_names(plan, recipe)
     dataset = read_dataset(data)
     log = TrainingLog(out, quiet=quiet)
-    ensemble = train_ensemble(dataset, plan, out=out, resume=resume, log=log)
+    if member and set(member) != {one.name for one in plan.members}:
+        others = train_some(dataset, plan, member, out=out, resume=resume, log=log, jobs=jobs)
+        if others:
+            typer.echo(f"not trained by this: {', '.join(others)}")
+            typer.echo("when all are trained, --resume without --member makes the bundle")
+            return
+        resume = True
+    ensemble = train_ensemble(dataset, plan, out=out, resume=resume, log=log, jobs=jobs)
     folder = out / BUNDLE_FOLDER
     folder.mkdir(exist_ok=True)
     saved = Detector.from_training(ensemble).save(folder / plan.name)

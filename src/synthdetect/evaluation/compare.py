@@ -114,13 +114,10 @@ def compare(
     >>> comparison.accuracy.low > 0, comparison.mcnemar.p_value < 0.001
     (True, True)
     """
-    from scipy.stats import binomtest
-
     _check_pair(a, b)
     if n_bootstrap < 2:
         raise ValueError(f"n_bootstrap is {n_bootstrap}; use 2 or more")
     right_a, right_b = (one.called == (one.y == 1) for one in (a, b))
-    only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(right_b & ~right_a))
     differences = np.stack(
         [
             right_a.astype(np.float64) - right_b,
@@ -141,12 +138,34 @@ def compare(
         auroc=auroc_difference(a.y, a.p, b.p, a.confidence, cluster=a.cluster),
         log_loss=log_loss,
         brier=brier,
-        mcnemar=McNemar(
-            only_a,
-            only_b,
-            float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0,
-        ),
+        mcnemar=mcnemar(a, b),
     )
+
+
+def mcnemar(a: "Evaluation", b: "Evaluation") -> McNemar:
+    """Test the decisions of two detectors on the same images; see `McNemar`.
+
+    Parameters
+    ----------
+    a, b : Evaluation
+        Of the same images in the same order.
+
+    Returns
+    -------
+    test : McNemar
+
+    Raises
+    ------
+    DataError
+        As `compare`.
+    """
+    from scipy.stats import binomtest
+
+    _check_pair(a, b)
+    right_a, right_b = (one.called == (one.y == 1) for one in (a, b))
+    only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(right_b & ~right_a))
+    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    return McNemar(only_a, only_b, p_value)
 
 
 def _check_pair(a: "Evaluation", b: "Evaluation") -> None:

@@ -137,12 +137,20 @@ def as_html(evaluation: "Evaluation", *, title: str = "") -> str:
         *_in_use(evaluation),
         "<h2>Pictures</h2>",
         '<div class="pictures">',
-        *(_picture(evaluation, *one) for one in _usable_pictures(evaluation)),
+        *(
+            picture(getattr(evaluation, method), name, caption)
+            for method, name, caption in _usable_pictures(evaluation)
+        ),
         "</div>",
         *_figures(evaluation),
         *_groups(evaluation),
         *_method(evaluation),
     ]
+    return page(title, parts)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """Return a whole page of parts of its body; the title is escaped here, the parts are not."""
     # A number stays on one line with its sign.
     body = "\n".join(parts).replace(" %", "\N{NO-BREAK SPACE}%")
     return (
@@ -193,7 +201,7 @@ def _in_use(evaluation: "Evaluation") -> list[str]:
         "photographs then make most of the alarms. At 1 % synthetic images, a detector that finds "
         "95 % of them and wrongly flags 5 % of the photographs is right in only 16 % of its "
         "alarms. With the rates measured here:</p>",
-        _table(header, predictive_cells(evaluation), "With intervals in brackets"),
+        table(header, predictive_cells(evaluation), "With intervals in brackets"),
         "<p>So never take an alarm as the only evidence against a person.</p>",
     ]
 
@@ -203,10 +211,10 @@ def _figures(evaluation: "Evaluation") -> list[str]:
     (tn, fp), (fn, tp) = (tuple(f"{n:,}" for n in row) for row in evaluation.confusion)
     counts = [("real", tn, fp), ("synthetic", fn, tp)]
     parts = ["<h2>All figures</h2>"]
-    parts += [_table(("truth", "decided real", "decided synthetic"), counts, "Confusion matrix")]
+    parts += [table(("truth", "decided real", "decided synthetic"), counts, "Confusion matrix")]
     for title, rows in sections(evaluation):
         cells = [(*row.cells(), row.meaning) for row in rows]
-        parts += [f"<h3>{escape(title)}</h3>", _table(header, cells, "", words=True)]
+        parts += [f"<h3>{escape(title)}</h3>", table(header, cells, "", words=True)]
     return parts
 
 
@@ -221,9 +229,9 @@ def _groups(evaluation: "Evaluation") -> list[str]:
     ]
     for name in evaluation.groupings:
         parts += [f"<h3>By {escape(name)}</h3>"]
-        parts += [_table(GROUP_HEADER, group_cells(evaluation, name), "With intervals in brackets")]
+        parts += [table(GROUP_HEADER, group_cells(evaluation, name), "With intervals in brackets")]
         if gaps := gap_cells(evaluation, name):
-            parts += [_table(GAP_HEADER, gaps, "Gaps between groups")]
+            parts += [table(GAP_HEADER, gaps, "Gaps between groups")]
     return parts
 
 
@@ -249,7 +257,7 @@ def _method(evaluation: "Evaluation") -> list[str]:
     ]
 
 
-def _table(
+def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, *, words: bool = False
 ) -> str:
     """Return a table whose first cells head their rows; every text is escaped here."""
@@ -276,13 +284,29 @@ def _usable_pictures(evaluation: "Evaluation") -> list[tuple[str, str, str]]:
     return [one for one in _PICTURES if one[0] not in curves]
 
 
-def _picture(evaluation: "Evaluation", method: str, title: str, caption: str) -> str:
+def picture(draw: Callable[[Any], Any], title: str, caption: str) -> str:
+    """Return a figure of the page.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws on the matplotlib Axes that it is given.
+    title, caption : str
+
+    Returns
+    -------
+    html : str
+        With the picture inside.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
     # A figure without pyplot: no global state, no window, nothing to close.
     require("matplotlib", extra="plots")
     figure = require("matplotlib.figure", extra="plots").Figure((5.6, 4.2), layout="constrained")
-    ax = figure.subplots()
-    draw: Callable[[Any], Any] = getattr(evaluation, method)
-    draw(ax)
+    draw(figure.subplots())
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
     source = base64.b64encode(stream.getvalue()).decode("ascii")

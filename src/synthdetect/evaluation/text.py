@@ -280,13 +280,13 @@ def as_text(evaluation: "Evaluation") -> str:
     lines += [classification_lines(evaluation)]
     lines += [f"real: {tn} right, {fp} flagged; synthetic: {tp} found, {fn} missed", ""]
     for title, rows in sections(evaluation):
-        lines += [title, *_columns([row.cells() for row in rows]), ""]
+        lines += [title, *columns([row.cells() for row in rows]), ""]
     lines += ["If this share of the images were synthetic, decisions would be right"]
-    lines += [*_columns([("share", "synthetic", "real"), *predictive_cells(evaluation)]), ""]
+    lines += [*columns([("share", "synthetic", "real"), *predictive_cells(evaluation)]), ""]
     for name in evaluation.groupings:
-        lines += [f"By {one_line(name)}", *_columns([GROUP_HEADER, *group_cells(evaluation, name)])]
+        lines += [f"By {one_line(name)}", *columns([GROUP_HEADER, *group_cells(evaluation, name)])]
         if gaps := gap_cells(evaluation, name):
-            lines += _columns([GAP_HEADER, *gaps])
+            lines += columns([GAP_HEADER, *gaps])
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -305,22 +305,22 @@ def as_markdown(evaluation: "Evaluation") -> str:
     header = ("figure", "value", f"{evaluation.confidence * 100:g} % interval", "n")
     lines = ["# Evaluation", "", heading(evaluation), ""]
     if evaluation.note:
-        lines += [_escape(evaluation.note), ""]
+        lines += [markdown_escape(evaluation.note), ""]
     lines += ["```text", classification_lines(evaluation).rstrip(), "```", ""]
     for title, rows in sections(evaluation):
-        lines += [f"## {title}", "", *_table([header, *(row.cells() for row in rows)]), ""]
+        lines += [f"## {title}", "", *markdown_table([header, *(row.cells() for row in rows)]), ""]
     lines += ["## Where synthetic images are rarer", ""]
     words = ("share of synthetic images", "alarms that are right", "all-clears that are right")
-    lines += [*_table([words, *predictive_cells(evaluation)]), ""]
+    lines += [*markdown_table([words, *predictive_cells(evaluation)]), ""]
     for name in evaluation.groupings:
-        lines += [f"## By {_escape(name)}", ""]
-        lines += [*_table([GROUP_HEADER, *group_cells(evaluation, name)]), ""]
+        lines += [f"## By {markdown_escape(name)}", ""]
+        lines += [*markdown_table([GROUP_HEADER, *group_cells(evaluation, name)]), ""]
         if gaps := gap_cells(evaluation, name):
-            lines += [*_table([GAP_HEADER, *gaps]), ""]
+            lines += [*markdown_table([GAP_HEADER, *gaps]), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Align cells, the first to the left, the others to the right."""
     rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -329,14 +329,15 @@ def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(["", row[0].ljust(len(first)), *others]).rstrip()
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def markdown_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table; the first row is its header."""
     for i, row in enumerate(rows):
-        yield f"| {' | '.join(_escape(cell) for cell in row)} |"
+        yield f"| {' | '.join(markdown_escape(cell) for cell in row)} |"
         if i == 0:
             yield f"|{' --- |' * len(row)}"
 
 
-def _escape(text: str) -> str:
+def markdown_escape(text: str) -> str:
     """Keep a name of a user from ending a cell or becoming markup."""
     flat = one_line(text)
     for mark in "\\`*_|<>[]":

@@ -126,5 +126,41 @@ class Graph:
             ) from error
 
 
+def n_weights(xml: bytes, weights: bytes) -> int:
+    """Return how many floats a graph holds: what it learned, and the scales of its input.
+
+    BatchNorm that the export folded into convolutions does not count.
+
+    Parameters
+    ----------
+    xml, weights : bytes
+        The two files of an OpenVINO IR.
+
+    Returns
+    -------
+    n : int
+
+    Raises
+    ------
+    BundleError
+        If they are no graph.
+    """
+    import openvino as ov
+
+    try:
+        model = ov.Core().read_model(xml, ov.Tensor(np.frombuffer(weights, np.uint8)))
+    except RuntimeError as error:
+        raise BundleError(
+            f"OpenVINO cannot read this graph ({str(error).splitlines()[0]}); "
+            "export it again or download the bundle again"
+        ) from error
+    constants = (node for node in model.get_ops() if node.get_type_name() == "Constant")
+    return sum(
+        int(np.prod(node.get_output_shape(0)))
+        for node in constants
+        if node.get_output_element_type(0).is_real()
+    )
+
+
 def _mean_logit(logits: NDArray[np.float32]) -> float:
     return float(np.mean(logits, dtype=np.float64))

@@ -27,7 +27,7 @@ from synthdetect.members.registry import load_scorer
 from synthdetect.members.score import score_stream
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.member import train_members
-from synthdetect.training.recipe import Recipe, recipe_to_dict
+from synthdetect.training.recipe import Recipe, only_members, recipe_to_dict
 
 _VAL_FRACTION = 0.2
 # Enough for an interval of 0.04 either way, and read and learned in about two seconds.
@@ -107,13 +107,7 @@ def train_ensemble(
     ImageError
         If an image cannot be read.
     """
-    if out.exists() and any(out.iterdir()) and not resume:
-        raise TrainingError(f"{out} is not empty; use --resume to go on there, or another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    log = log or TrainingLog(out)
-    train, val = _splits(dataset, recipe.seed)
-    log.event("start", train=len(train), val=len(val), members=[m.name for m in recipe.members])
-    _tell_confounds(train, recipe.seed, log)
+    train, val, log = _started(dataset, recipe, out, resume, log)
     members = train_members(train, val, recipe, out=out, log=log, jobs=jobs)
     logits = all_logits(val.images, members)
     learners = learners or Learners()
@@ -128,6 +122,47 @@ def train_ensemble(
         recipe=recipe_to_dict(recipe),
         training_data={"manifest_sha256": dataset.sha256, "counts": dataset.counts()},
     )
+
+
+def train_some(
+    dataset: Dataset,
+    recipe: Recipe,
+    names: Sequence[str],
+    *,
+    out: Path,
+    resume: bool = False,
+    log: TrainingLog | None = None,
+    jobs: int = 1,
+) -> tuple[str, ...]:
+    """Train some members of a recipe, and the teachers that they need, but no ensemble.
+
+    What `train_ensemble` finds in `out` afterwards it does not train again. So members can be
+    trained at different times, or at once by several processes.
+
+    Parameters
+    ----------
+    dataset, recipe, out, resume, log, jobs
+        As for `train_ensemble`.
+    names : sequence of str
+        Of members of the recipe.
+
+    Returns
+    -------
+    others : tuple of str
+        Members of the recipe that this call did not train.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe has no member of a name.
+    DataError, TrainingError, ImageError
+        As `train_ensemble`.
+    """
+    part = only_members(recipe, names)
+    train, val, log = _started(dataset, part, out, resume, log)
+    trained = train_members(train, val, part, out=out, log=log, jobs=jobs)
+    done = {member.name for member in trained}
+    return tuple(member.name for member in recipe.members if member.name not in done)
 
 
 def all_logits(images: Sequence[Any], members: Sequence[TrainedMember]) -> NDArray[np.float64]:
@@ -155,6 +190,20 @@ def all_logits(images: Sequence[Any], members: Sequence[TrainedMember]) -> NDArr
             raise scored.error
         rows.append(scored.logits)
     return np.stack(rows)
+
+
+def _started(
+    dataset: Dataset, recipe: Recipe, out: Path, resume: bool, log: TrainingLog | None
+) -> tuple[Dataset, Dataset, TrainingLog]:
+    """Check the folder, tell what begins, and return train, val and the log."""
+    if out.exists() and any(out.iterdir()) and not resume:
+        raise TrainingError(f"{out} is not empty; use --resume to go on there, or another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    log = log or TrainingLog(out)
+    train, val = _splits(dataset, recipe.seed)
+    log.event("start", train=len(train), val=len(val), members=[m.name for m in recipe.members])
+    _tell_confounds(train, recipe.seed, log)
+    return train, val, log
 
 
 def _splits(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:

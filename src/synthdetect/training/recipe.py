@@ -150,6 +150,27 @@ def teacher_of(member: AnyMember, recipe: Recipe) -> BackboneMember | None:
     return next((m for m in recipe.members if m.name == wanted), None)  # type: ignore[return-value]
 
 
+def only_members(recipe: Recipe, names: Iterable[str]) -> Recipe:
+    """Return the recipe with these members and their teachers alone, in its order.
+
+    Raises
+    ------
+    RecipeError
+        If it has no member of a name, or there is no name.
+    """
+    known = {member.name: member for member in recipe.members}
+    wanted: set[str] = set()
+    for name in names:
+        if name not in known:
+            raise RecipeError(f"there is no member {name!r}; {_nearest(name, known)}")
+        member: AnyMember | None = known[name]
+        while member is not None:
+            wanted.add(member.name)
+            member = teacher_of(member, recipe)
+    chosen = tuple(member for member in recipe.members if member.name in wanted)
+    return dataclasses.replace(recipe, members=chosen)
+
+
 def _check_teachers(members: Iterable[AnyMember]) -> None:
     """Raise RecipeError unless each teacher is a network that comes before its pupil."""
     earlier: list[str] = []

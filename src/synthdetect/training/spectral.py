@@ -57,7 +57,7 @@ def train_spectral(
         with np.load(trained, allow_pickle=False) as arrays:
             return dict(arrays)
     rows = [(i, copy) for i in range(len(train)) for copy in range(member.copies + 1)]
-    X = _all_features(member, train, rows, augmentation, seed, log)
+    X = all_features(member, train, rows, augmentation=augmentation, seed=seed, log=log)
     y = train.y[[i for i, _ in rows]]
     log.event("features", member=member.name, images=len(train), rows=len(X), columns=X.shape[1])
     learned = member.fit_arrays(X, y, seed=seed)
@@ -68,19 +68,41 @@ def train_spectral(
     return learned
 
 
-def _all_features(
+def all_features(
     member: SpectralMember,
-    train: Dataset,
+    images: Dataset,
     rows: Sequence[tuple[int, int]],
+    *,
     augmentation: Augmentation,
     seed: int,
     log: TrainingLog,
 ) -> NDArray[np.float64]:
+    """Return features of images and of their augmented copies, computed on every core.
+
+    Parameters
+    ----------
+    member : SpectralMember
+    images : Dataset
+    rows : sequence of (int, int)
+        Position of an image, and the number of its copy; 0 is the untouched image.
+    augmentation : Augmentation
+    seed : int
+    log : TrainingLog
+
+    Returns
+    -------
+    X : ndarray of shape (rows, d), float64
+
+    Raises
+    ------
+    ImageError
+        If an image cannot be read.
+    """
     from joblib import Parallel, delayed
 
     parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     jobs = (
-        delayed(_features)(member, [train.images[i] for i, _ in part], part, augmentation, seed)
+        delayed(_features)(member, [images.images[i] for i, _ in part], part, augmentation, seed)
         for part in parts
     )
     found = []

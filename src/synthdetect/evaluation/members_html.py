@@ -1,0 +1,54 @@
+"""Member cards as one HTML page: tables, the ROC curves together, a confusion matrix each."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from synthdetect.evaluation import displays
+from synthdetect.evaluation.html import page, picture, table
+from synthdetect.evaluation.members import MemberCard
+from synthdetect.evaluation.members_text import headings, tables
+
+
+def as_html(cards: Sequence[MemberCard], *, title: str = "Members compared") -> str:
+    """Return cards as one HTML page.
+
+    Parameters
+    ----------
+    cards : sequence of MemberCard
+        At least one, as `synthdetect.evaluation.members.against_best` returns them.
+    title : str
+
+    Returns
+    -------
+    html : str
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    first, *others = headings(cards)
+    parts = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(first)}</p>']
+    parts += [f'<p class="note">{escape(other)}</p>' for other in others]
+    for one in tables(cards):
+        parts += [f"<h2>{escape(one.title)}</h2>", table(one.header, one.rows, one.note)]
+    parts += ["<h2>Pictures</h2>", '<div class="pictures">', *_pictures(cards), "</div>"]
+    return page(title, parts)
+
+
+def _pictures(cards: Sequence[MemberCard]) -> list[str]:
+    curves = {c.name: c.evaluation for c in cards if not np.isnan(c.evaluation.auroc.value)}
+    parts = []
+    if curves:
+        caption = (
+            "Synthetic images found against photographs flagged, over all thresholds. The nearer "
+            "to the upper left corner, the better."
+        )
+        parts.append(picture(lambda ax: displays.roc_curves(curves, ax), "ROC curves", caption))
+    caption = "Rows are what the images are, columns what was decided."
+    return parts + [
+        picture(card.evaluation.plot_confusion, f"Decisions of {card.name}", caption)
+        for card in cards
+    ]
