@@ -26,6 +26,7 @@ from PIL import Image
 from synthdetect import Detector
 from synthdetect.images.decode import decode
 from synthdetect.images.views import apply_views
+from synthdetect.members.registry import load_scorer
 from synthdetect.runtime.openvino import Graph
 
 IMAGES = Path(__file__).parents[1] / "examples" / "images"
@@ -148,6 +149,7 @@ def files_end_to_end(bundle: str, files: list[Path], rounds: int) -> dict[str, A
     """Compare `predict_proba` over files with decoding and inference measured alone."""
     detector = Detector.load(bundle)
     views = [member.view for member in detector.members_]
+    scorers = [load_scorer(member) for member in detector.members_]
     crops = [apply_views(decode(path), views) for path in files]
 
     def decode_alone() -> None:
@@ -156,7 +158,7 @@ def files_end_to_end(bundle: str, files: list[Path], rounds: int) -> dict[str, A
 
     def inference_alone() -> None:
         for start in range(0, len(files), 16):
-            for view, scorer in zip(views, detector._scorers, strict=True):
+            for view, scorer in zip(views, scorers, strict=True):
                 scorer.logits(np.stack([image[view] for image in crops[start : start + 16]]))
 
     contenders: dict[str, Callable[[], Any]] = {

@@ -13,11 +13,9 @@ from synthdetect.ensemble.checks import (
     Labels,
     check_both_classes,
     check_fields,
-    check_finite,
     check_labels,
-    check_logits,
 )
-from synthdetect.ensemble.combine import Combiner, CombinerLearner, SoftVote
+from synthdetect.ensemble.combine import Combiner, CombinerLearner, SoftVote, check_examples
 from synthdetect.ensemble.kinds import calibrator_from_dict, combiner_from_dict
 from synthdetect.ensemble.policies import Youden
 from synthdetect.ensemble.threshold import (
@@ -60,7 +58,8 @@ class Decision:
         Returns
         -------
         p : ndarray of shape (n,), float64
-            Strictly between 0 and 1, bit-equal for a row whatever else is in the batch.
+            Strictly between 0 and 1, bit-equal for a row whatever else is in the batch (but for a
+            classifier of your own, which may add in another order).
 
         Raises
         ------
@@ -153,7 +152,7 @@ def learn_decision(
     ValueError
         If `n_folds` is below 3.
     """
-    columns, labels = _check(logits, y)
+    columns, labels = check_examples(logits, y)
     combiner = SoftVote() if combiner is None else combiner
     calibrator = TemperatureScaling() if calibrator is None else calibrator
     policy = Youden() if policy is None else policy
@@ -200,7 +199,7 @@ def out_of_fold_probability(
         If a logit is not finite, the labels do not fit, there are fewer than 3 folds, or the
         folds left have one class only.
     """
-    columns, labels = _check(logits, y)
+    columns, labels = check_examples(logits, y)
     combiner = SoftVote() if combiner is None else combiner
     calibrator = TemperatureScaling() if calibrator is None else calibrator
     if np.shape(fold) != labels.shape or len(np.unique(fold)) < _FEWEST_FOLDS:
@@ -313,13 +312,6 @@ def _probability(combiners: _Combiners, calibrator: CalibratorLearner) -> Floats
         calibrated = calibrator.fit(combiners.logit(k), combiners.labels[~held])
         p[held] = calibrated(combiners.without(k)(combiners.columns[held]))
     return p
-
-
-def _check(logits: ArrayLike, y: ArrayLike) -> tuple[Floats, Labels]:
-    """Return finite logits and labels of both classes."""
-    columns = check_logits(logits)
-    check_finite("logits", columns)
-    return columns, check_both_classes(check_labels(y, len(columns)))
 
 
 def _check_groups(groups: ArrayLike, n: int) -> NDArray[np.int64]:
