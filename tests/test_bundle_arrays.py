@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -49,6 +49,7 @@ def saved(array: Any, **options: Any) -> bytes:
 
 @settings(max_examples=80, deadline=None)
 @given(st.dictionaries(names, plain_arrays, max_size=4))
+@example({"A": np.array(False), "A.": np.array(True)})
 def test_arrays_come_back_bit_equal(arrays: dict[str, np.ndarray]) -> None:
     back = arrays_from_bytes(arrays_to_bytes(arrays), name="a.npz")
     assert list(back) == sorted(arrays)

@@ -11,12 +11,15 @@ from synthdetect.images.perturb import (
     blur,
     flip,
     jpeg,
+    noise,
     random_crop,
     resize,
+    tone,
+    webp,
 )
 
 NEVER = Augmentation(flip=0, jpeg=0, resize=0, blur=0)
-ALWAYS = Augmentation(flip=1, jpeg=1, resize=1, blur=1)
+ALWAYS = Augmentation(flip=1, jpeg=1, resize=1, blur=1, webp=1, noise=1, tone=1)
 
 
 def picture(height=48, width=40, seed=0):
@@ -46,6 +49,41 @@ def test_resize_scales_both_sides(filter_name):
 def test_wider_blur_leaves_less_contrast():
     contrast = [blur(picture(), sigma=sigma).std() for sigma in (0.3, 1.0, 3.0)]
     assert contrast == sorted(contrast, reverse=True)
+
+
+def test_lower_webp_quality_loses_more():
+    loss = [
+        np.abs(webp(picture(), quality=quality).astype(int) - picture()).mean()
+        for quality in (95, 60, 20)
+    ]
+    assert loss == sorted(loss)
+
+
+def test_noise_has_the_deviation_it_says_and_its_generator_decides():
+    grey = np.full((100, 100, 3), 128, np.uint8)
+    noisy = [noise(grey, sigma=4.0, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert abs(noisy[0].std() - 4.0) < 0.15
+    np.testing.assert_array_equal(noisy[0], noisy[1])
+    assert not np.array_equal(noisy[0], noisy[2])
+
+
+def test_tone_of_ones_changes_nothing():
+    np.testing.assert_array_equal(tone(picture(), brightness=1, contrast=1, gamma=1), picture())
+
+
+@pytest.mark.parametrize(
+    ("options", "levels"),
+    [
+        ({"brightness": 0.5}, [0, 64, 128]),
+        ({"contrast": 2.0}, [0, 128, 255]),
+        ({"gamma": 2.0}, [0, 64, 255]),
+    ],
+)
+def test_tone_moves_black_grey_and_white(options, levels):
+    image = np.array([0, 128, 255], np.uint8).repeat(3).reshape(1, 3, 3)
+    ones = {"brightness": 1.0, "contrast": 1.0, "gamma": 1.0}
+    out = tone(image, **(ones | options))[0, :, 0].astype(int)
+    np.testing.assert_allclose(out, levels, atol=1)
 
 
 def test_probability_zero_changes_nothing():
@@ -114,6 +152,10 @@ def test_random_crop_reaches_every_corner():
         ({"jpeg_quality": (0, 60)}, "from 1 to 95"),
         ({"resize_scale": (0.0, 1.0)}, "resize_scale"),
         ({"blur_sigma": (-1.0, 1.0)}, "blur_sigma"),
+        ({"webp": -0.1}, "webp is -0.1; use 0 to 1"),
+        ({"webp_quality": (0, 101)}, "from 0 to 100"),
+        ({"noise_sigma": (3.0, 1.0)}, "noise_sigma"),
+        ({"tone_scale": (0.0, 1.0)}, "tone_scale"),
     ],
 )
 def test_impossible_augmentations_are_refused(options, message):

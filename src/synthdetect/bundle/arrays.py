@@ -114,7 +114,7 @@ def arrays_from_bytes(
             if key == entry or not _NAME.fullmatch(key):
                 raise BundleError(f"{name}: {ascii(entry)[:120]} is no array; get the bundle again")
             arrays[key] = _array(read(entry, size), f"{name}: array {key}")
-        return arrays
+        return dict(sorted(arrays.items()))  # "A..npy" comes before "A.npy", but "A" before "A."
 
 
 def _array(content: bytes, where: str) -> NDArray[np.generic]:
