@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from synthdetect.images.perturb import Augmentation
 from synthdetect.members.base import Member, TrainedMember
 from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
 from synthdetect.scoring.panel import OnError, Panel
+from synthdetect.scoring.streams import Streams
 
 if TYPE_CHECKING:
     from synthdetect.training.fit import TrainedEnsemble
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 UNREADABLE = "unreadable"
 
 
-class Detector(ImageClassifier):
+class Detector(Streams, ImageClassifier):
     """Tells real photographs from synthetic images by an ensemble of members.
 
     Parameters
@@ -251,18 +252,23 @@ class Detector(ImageClassifier):
         with np.errstate(divide="ignore"):
             return np.log(p) - np.log1p(-p) - _log_odds(self.threshold_)
 
-    def predict(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.str_]:
+    def predict(
+        self, images: Any, *, on_error: OnError = "raise", stability: bool = False
+    ) -> NDArray[np.str_]:
         """Return the decision at `threshold_`.
 
         Parameters
         ----------
         images, on_error
             As for `predict_proba`.
+        stability : bool, default=False
+            Judge each image in the five other forms of `stability` too, at six times the cost.
 
         Returns
         -------
         labels : ndarray of shape (n,), str
-            `real` or `synthetic`, `uncertain` where the threshold is a band; `unreadable` where
+            `real` or `synthetic`; `uncertain` where the threshold is a band, or `stability` was
+            asked for and the decision is not the same in all forms; `unreadable` where
             `on_error="nan"` kept a bad image.
 
         Raises
@@ -270,6 +276,9 @@ class Detector(ImageClassifier):
         ImageError, NotFittedError
             As `predict_proba`.
         """
+        if stability:
+            seen = self.stability(images, on_error=on_error)
+            return np.where(np.isnan(seen.p[:, 0]), UNREADABLE, seen.decided)
         p = self._probabilities(images, on_error)
         return np.where(np.isnan(p), UNREADABLE, self._fitted().threshold.decide(p))
 
@@ -292,27 +301,6 @@ class Detector(ImageClassifier):
             As `predict_proba`.
         """
         return self._logits(images, on_error)
-
-    def stream(self, images: Any) -> Iterator[tuple[str, float, ImageError | None]]:
-        """Yield results one by one, in order, for streams of any length.
-
-        Parameters
-        ----------
-        images : as for `predict_proba`
-
-        Yields
-        ------
-        name : str
-            The image's path, or `image 3`.
-        p : float
-            P(synthetic); NaN for a bad image.
-        error : ImageError or None
-            Why it is bad.
-        """
-        decision = self._fitted()
-        for scored in self._ready().stream(images, limits=self.limits, workers=self.workers):
-            p = float(decision.probability(scored.logits[np.newaxis])[0])
-            yield scored.name, p, scored.error
 
     def calibrate(
         self,

@@ -1,7 +1,7 @@
 """Class-blind perturbations of an image: what re-encoding, scaling and blurring do on the way.
 
-Training draws them at random (`augment`); measurements call the same functions at levels of their own
-(`perturbations.py`).
+Training draws them at random (`augment`); measurements call the same functions at levels of their
+own (`perturbations.py`).
 """
 
 import io
@@ -243,7 +243,8 @@ def augment(pixels: Pixels, augmentation: Augmentation, rng: np.random.Generator
         noise_sigma = float(rng.uniform(*augmentation.noise_sigma))
         steps.append(lambda image: noise(image, sigma=noise_sigma, rng=rng))
     if rng.random() < augmentation.tone:
-        brightness, contrast, gamma = np.exp(rng.uniform(*np.log(augmentation.tone_scale), size=3))
+        low, high = np.log(augmentation.tone_scale)
+        brightness, contrast, gamma = np.exp(rng.uniform(low, high, size=3))
         steps.append(
             lambda image: tone(image, brightness=brightness, contrast=contrast, gamma=gamma)
         )
@@ -252,7 +253,8 @@ def augment(pixels: Pixels, augmentation: Augmentation, rng: np.random.Generator
         share = float(rng.uniform(*augmentation.crop_share))
         steps.append(lambda image: crop(image, share=share, rng=rng))
     if augmentation.chain and rng.random() < augmentation.chain:
-        scales = np.exp(rng.uniform(*np.log(augmentation.chain_scale), size=2))
+        low, high = np.log(augmentation.chain_scale)
+        scales = np.exp(rng.uniform(low, high, size=2))
         qualities = rng.integers(*augmentation.chain_quality, size=2, endpoint=True)
         services = [(float(s), int(q)) for s, q in zip(scales, qualities, strict=True)]
         steps.append(lambda image: _through(image, services))

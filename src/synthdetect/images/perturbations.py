@@ -1,7 +1,7 @@
 """Named perturbations for measurements: what images go through before a detector sees them.
 
-Each is a chain of steps of `perturb.py`, which training draws from as well. What a perturbation does
-to an image depends on its name, a seed and the image's place alone.
+Each is a chain of steps of `perturb.py`, which training draws from as well. What a perturbation
+does to an image depends on its name, a seed and the image's place alone.
 """
 
 import zlib
@@ -254,4 +254,4 @@ RESHIPPINGS: tuple[Perturbation, ...] = tuple(
     BY_NAME[name]
     for name in ("jpeg-60", "scale-0.5", "thumbnail-128-back", "webp-75", "crop-0.9-centre")
 )
-"""Five ordinary ways to ship an image again; a decision that one of them turns is not a stable one."""
+"""Five ordinary ways to ship an image again. A decision that one of them turns is not stable."""

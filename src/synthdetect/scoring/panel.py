@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from synthdetect.errors import ImageError
 from synthdetect.images.decode import DEFAULT_LIMITS, Limits
+from synthdetect.images.perturbations import Perturbation
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.registry import load_scorer
-from synthdetect.members.score import Scored, score_stream
+from synthdetect.members.score import Scored, ScoredVariants, score_stream, score_variants
 from synthdetect.scoring.cache import ScoreCache, remembered
 
 OnError = Literal["raise", "nan"]
@@ -43,6 +44,24 @@ class Panel:
         """Yield the logits of each image, in order; parameters are those of `score_stream`."""
         return score_stream(
             images, self._views, self._scorers, limits=limits or DEFAULT_LIMITS, workers=workers
+        )
+
+    def stream_variants(
+        self,
+        images: Any,
+        perturbations: Sequence[Perturbation],
+        *,
+        limits: Limits | None = None,
+        workers: int | None = None,
+    ) -> Iterator[ScoredVariants]:
+        """Yield the logits of all that perturbations make of each image; see `score_variants`."""
+        return score_variants(
+            images,
+            perturbations,
+            self._views,
+            self._scorers,
+            limits=limits or DEFAULT_LIMITS,
+            workers=workers,
         )
 
     def logits(
@@ -79,8 +98,7 @@ class Panel:
         ValueError
             If `on_error` is something else.
         """
-        if on_error not in ("raise", "nan"):
-            raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'nan'")
+        check_on_error(on_error)
         limits = limits or DEFAULT_LIMITS
 
         def score(sources: Any) -> Iterator[Scored]:
@@ -97,3 +115,9 @@ class Panel:
                 errors[scored.index] = scored.error
             rows.append(np.broadcast_to(scored.logits, len(self._scorers)))
         return np.stack(rows) if rows else np.empty((0, len(self._scorers))), errors
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise `ValueError` for what `on_error` cannot be."""
+    if on_error not in ("raise", "nan"):
+        raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'nan'")
