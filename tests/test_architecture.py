@@ -13,7 +13,7 @@ LAYERS = (
     ("cli", "serve"),
     ("detector", "member_classifier"),
     ("scoring",),
-    ("cards", "explain", "monitoring", "scale"),
+    ("cards", "stress", "explain", "monitoring", "scale"),
     ("bundle",),
     ("training",),
     ("members",),

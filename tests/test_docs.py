@@ -22,6 +22,7 @@ from synthdetect.bundle.manifest import Manifest
 from synthdetect.cli.policies import POLICIES
 from synthdetect.errors import SynthdetectError
 from synthdetect.images.perturb import Augmentation
+from synthdetect.images.perturbations import PERTURBATIONS, outside
 from synthdetect.images.views import view_to_dict
 from synthdetect.members.backbones import MobileNetV2, Schedule
 from synthdetect.members.registry import KINDS
@@ -286,6 +287,27 @@ def test_the_error_reference_has_every_error_and_its_bases():
     for name, bases in told.items():
         others = [base.__name__ for base in errors[name].__bases__ if base is not SynthdetectError]
         assert re.findall(r"\w+", bases) == others
+
+
+def test_the_robustness_page_has_every_perturbation_and_what_training_never_draws():
+    text = (ROOT / "docs" / "robustness.md").read_text(encoding="utf-8")
+    everything = dict.fromkeys(("jpeg", "resize", "blur", "webp", "noise", "tone", "crop"), 1.0)
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if re.match(r"\| [^|]* \| `", line) and line.count("|") == 5
+    ]
+    families = dict.fromkeys(one.family for one in PERTURBATIONS)
+    assert [row[0] for row in rows] == list(families)
+    for family, named, *never in rows:
+        members = [one for one in PERTURBATIONS if one.family == family]
+        assert re.findall(r"`(.*?)`", named) == [one.name for one in members]
+        for told, augmentation in zip(
+            never, (Augmentation(), Augmentation(chain=1.0, **everything)), strict=True
+        ):
+            names = [one.name for one in members if outside(one, augmentation)]
+            listed = ", ".join(f"`{name}`" for name in names)
+            assert told == ("all" if len(names) == len(members) else listed or "none")
 
 
 def test_the_calibration_page_has_every_policy_of_the_command():

@@ -9,17 +9,22 @@ from synthdetect.images.perturb import (
     Augmentation,
     augment,
     blur,
+    center_crop,
+    crop,
+    fit,
     flip,
     jpeg,
     noise,
     random_crop,
     resize,
+    resize_and_back,
+    thumbnail_and_back,
     tone,
     webp,
 )
 
 NEVER = Augmentation(flip=0, jpeg=0, resize=0, blur=0)
-ALWAYS = Augmentation(flip=1, jpeg=1, resize=1, blur=1, webp=1, noise=1, tone=1)
+ALWAYS = Augmentation(flip=1, jpeg=1, resize=1, blur=1, webp=1, noise=1, tone=1, crop=1, chain=1)
 
 
 def picture(height=48, width=40, seed=0):
@@ -84,6 +89,46 @@ def test_tone_moves_black_grey_and_white(options, levels):
     ones = {"brightness": 1.0, "contrast": 1.0, "gamma": 1.0}
     out = tone(image, **(ones | options))[0, :, 0].astype(int)
     np.testing.assert_allclose(out, levels, atol=1)
+
+
+def test_a_center_crop_is_the_middle_and_a_crop_reaches_every_side():
+    image = np.arange(100, dtype=np.uint8).reshape(10, 10, 1).repeat(3, axis=2)
+    np.testing.assert_array_equal(center_crop(image, share=0.8), image[1:9, 1:9])
+    corners = {
+        int(crop(image, share=0.8, rng=np.random.default_rng(s))[0, 0, 0]) for s in range(99)
+    }
+    assert corners == {0, 1, 2, 10, 11, 12, 20, 21, 22}
+
+
+def test_back_means_the_old_size_with_less_detail():
+    for after in (resize_and_back(picture(), scale=0.5), thumbnail_and_back(picture(), side=24)):
+        assert after.shape == picture().shape
+        assert after.std() < picture().std()
+
+
+def test_fit_leaves_what_fits():
+    assert fit(picture(), side=24).shape == (24, 20, 3)
+    np.testing.assert_array_equal(fit(picture(), side=48), picture())
+
+
+def test_a_chain_scales_and_compresses_twice():
+    twice = Augmentation(
+        flip=0, jpeg=0, resize=0, blur=0, chain=1, chain_scale=(0.5, 0.5), chain_quality=(80, 80)
+    )
+    out = augment(picture(), twice, np.random.default_rng(0))
+    by_hand = jpeg(resize(picture(), scale=0.5), quality=80)
+    np.testing.assert_array_equal(out, jpeg(resize(by_hand, scale=0.5), quality=80))
+
+
+def test_what_is_not_drawn_leaves_what_a_seed_gave_before_and_the_fingerprint():
+    """Crop and chain came later: trainings that never draw them must not change by that."""
+    plain = Augmentation(jpeg=1, resize=1)
+    same = Augmentation(jpeg=1, resize=1, crop_share=(0.1, 0.2), chain_quality=(1, 2))
+    one, other = (augment(picture(), a, np.random.default_rng(5)) for a in (plain, same))
+    np.testing.assert_array_equal(one, other)
+    assert plain.facts() == same.facts()
+    assert not [name for name in plain.facts() if name.startswith(("crop", "chain"))]
+    assert Augmentation(crop=0.5).facts() != plain.facts()
 
 
 def test_probability_zero_changes_nothing():
@@ -156,6 +201,10 @@ def test_random_crop_reaches_every_corner():
         ({"webp_quality": (0, 101)}, "from 0 to 100"),
         ({"noise_sigma": (3.0, 1.0)}, "noise_sigma"),
         ({"tone_scale": (0.0, 1.0)}, "tone_scale"),
+        ({"crop": 2}, "crop is 2; use 0 to 1"),
+        ({"crop_share": (0.5, 1.5)}, "crop_share"),
+        ({"chain_scale": (1.0, 0.5)}, "chain_scale"),
+        ({"chain_quality": (60, 99)}, "from 1 to 95"),
     ],
 )
 def test_impossible_augmentations_are_refused(options, message):

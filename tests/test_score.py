@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from synthdetect.images.decode import Limits
+from synthdetect.images.perturbations import UNTOUCHED, Perturbation, Step
 from synthdetect.images.views import CenterCrop, Resize
-from synthdetect.members.score import Turn, score_stream
+from synthdetect.members.score import Turn, score_stream, score_variants
 
 
 class Brightness:
@@ -91,3 +92,53 @@ def test_nobody_is_asked_when_all_is_clear():
     scored = run([picture(1), b"", picture(2)], [first, second], turns=[clear])
     assert second.batches == []
     assert [s.error is None for s in scored] == [True, False, True]
+
+
+DARKER = Perturbation(
+    "darker", "x", (Step("tone", {"brightness": 0.5, "contrast": 1.0, "gamma": 1.0}),)
+)
+SMALLER = Perturbation("smaller", "x", (Step("resize", {"scale": 0.5}),))
+
+
+def variants(images, perturbations, scorers, **options):
+    views = [CenterCrop(32), Resize(36)][: len(scorers)]
+    return list(score_variants(images, perturbations, views, scorers, limits=Limits(), **options))
+
+
+def test_each_perturbation_has_its_row():
+    scored = variants(
+        [picture(100), b"", picture(200)],
+        [UNTOUCHED, DARKER],
+        [Brightness(True), Brightness(False)],
+    )
+    np.testing.assert_array_equal(scored[0].logits, [[100, 100], [50, 50]])
+    np.testing.assert_array_equal(scored[2].logits, [[200, 200], [100, 100]])
+    assert scored[1].error is not None
+    assert np.isnan(scored[1].logits).all()
+
+
+def test_a_result_outside_the_limits_is_refused_alone_and_names_the_image():
+    (scored,) = variants([picture(100)], [SMALLER, DARKER], [Brightness(True)])
+    assert np.isnan(scored.logits[0]).all()
+    assert scored.logits[1].tolist() == [50]
+    assert scored.error is None
+    assert str(scored.refused["smaller"]).startswith("image 0: is outside the limits")
+
+
+@pytest.mark.parametrize(("n_forms", "batches"), [(4, [8, 8, 4]), (20, [20] * 5)])
+def test_a_batch_is_of_variants_and_never_less_than_an_image(n_forms, batches):
+    scorer = Brightness(True)
+    variants([picture(i) for i in range(5)], [UNTOUCHED] * n_forms, [scorer], batch_size=8)
+    assert scorer.batches == batches
+
+
+def test_an_image_is_drawn_and_decoded_once_for_all_its_forms():
+    drawn = []
+
+    def images():
+        for i in range(3):
+            drawn.append(i)
+            yield picture(i)
+
+    variants(images(), [UNTOUCHED, DARKER] * 10, [Brightness(True)])
+    assert drawn == [0, 1, 2]

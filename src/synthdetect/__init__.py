@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Xception,
     )
     from synthdetect.members.spectrum import SpectralMember
+    from synthdetect.stress import stress_test
 
 __version__ = "0.1.0.dev0"
 
@@ -93,6 +94,7 @@ __all__ = [
     "estimate_prevalence",
     "evaluate",
     "shift_prevalence",
+    "stress_test",
 ]
 
 # The same table as the imports above, for the interpreter; a test compares the two.
@@ -132,6 +134,7 @@ _HOMES = {
         "Xception",
     ),
     "synthdetect.members.spectrum": ("SpectralMember",),
+    "synthdetect.stress": ("stress_test",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -16,6 +16,7 @@ from synthdetect.cli.compare import compare
 from synthdetect.cli.console import tell
 from synthdetect.cli.info import info
 from synthdetect.cli.predict import predict
+from synthdetect.cli.stress import stress
 from synthdetect.cli.train import train
 from synthdetect.errors import SynthdetectError
 
@@ -84,7 +85,7 @@ def options(
     """
 
 
-for command in (predict, train, calibrate, compare, card, info):
+for command in (predict, train, calibrate, compare, stress, card, info):
     app.command()(command)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.output import opened
-from synthdetect.errors import DataError
+from synthdetect.cli.parts import Split, measured_part
 
 if TYPE_CHECKING:
     from synthdetect.cards import Cards
@@ -40,15 +40,6 @@ class _Leaving:
     weights: Path | None
     jobs: int
     quiet: bool
-
-
-class Split(StrEnum):
-    """Part of a manifest."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    all = "all"
 
 
 def compare(
@@ -185,18 +176,10 @@ def _cards(
     """Measure on the split, after teaching on `val` where that is another."""
     from synthdetect.cards import member_cards
 
-    given = set(dataset.split.tolist())
-    wanted = split or (Split.test if Split.test in given else Split.all)
-    if wanted is not Split.all and wanted not in given:
-        names = ", ".join(sorted(given - {""})) or "none"
-        raise DataError(f"{path}: has no split {wanted.value!r}; its splits: {names}")
-    measured = dataset if wanted is Split.all else dataset.part(wanted)
+    measured, wanted, note = measured_part(dataset, path, split)
     teaching = None
-    if Split.val in given and wanted in (Split.test, Split.train):
+    if Split.val in set(dataset.split.tolist()) and wanted in (Split.test, Split.train):
         teaching = dataset.part(Split.val)
-    note = f"All images of {path}." if wanted is Split.all else f"Split {wanted.value} of {path}."
-    if Split.train in given and wanted in (Split.all, Split.train):
-        note += " They include those of split train: a member that learned from them looks better."
     total = len(measured) + (0 if teaching is None else len(teaching))
     with progress("images", total, show=not quiet) as advance:
         return member_cards(

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import secrets
@@ -45,11 +46,34 @@ class Row:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class StabilityRow(Row):
+    """The result of one image that was judged in other forms too.
+
+    Parameters
+    ----------
+    stable : bool or None
+        Whether the decision is the same in all forms; `decision` is `uncertain` where it is not.
+    p_jpeg_60, p_half_size, p_thumbnail, p_webp_75, p_crop_90 : float or None
+        P(synthetic) in each form; None where it cannot be judged.
+    """
+
+    stable: bool | None = None
+    p_jpeg_60: float | None = None
+    p_half_size: float | None = None
+    p_thumbnail: float | None = None
+    p_webp_75: float | None = None
+    p_crop_90: float | None = None
+
+
 def write_csv(rows: Iterable[Row], stream: TextIO) -> None:
     """Write a header and one record a row, each as soon as it is there; None is empty."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Row))
-    for row in rows:
+    remaining = iter(rows)
+    first = next(remaining, None)
+    # All rows are of one kind.
+    writer.writerow(field.name for field in fields(first or Row))
+    for row in itertools.chain([] if first is None else [first], remaining):
         writer.writerow(asdict(row).values())
         stream.flush()
 

@@ -111,12 +111,30 @@ def prepared(
         Bad images come with their error. An exception of `sources` itself is raised after the
         images that came before it.
     """
+    return prepared_in_place(
+        sources,
+        lambda _, pixels: prepare(pixels),
+        limits=limits,
+        workers=workers,
+        ahead=ahead,
+    )
+
+
+def prepared_in_place(
+    sources: Iterable[Any],
+    prepare: Callable[[int, Pixels], T],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    workers: int | None = None,
+    ahead: int | None = None,
+) -> Iterator[Prepared[T]]:
+    """Do as `prepared` does with a `prepare` that is told the image's place in the stream too."""
     workers = workers or _n_cores()
     ahead = ahead or 2 * workers
 
     def work(index: int, name: str, source: Any) -> Prepared[T]:
         try:
-            return Prepared(index, name, prepare(decode(source, name=name, limits=limits)))
+            return Prepared(index, name, prepare(index, decode(source, name=name, limits=limits)))
         except ImageError as error:
             return Prepared(index, name, error=error)
 

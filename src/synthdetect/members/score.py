@@ -3,15 +3,16 @@
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.errors import ImageError
-from synthdetect.images.batches import iter_sources, prepared
+from synthdetect.images.batches import Prepared, iter_sources, prepared_in_place
 from synthdetect.images.decode import Limits
+from synthdetect.images.perturbations import UNTOUCHED, Perturbation
 from synthdetect.images.views import Pixels, View, apply_views
 from synthdetect.members.base import Scorer
 
@@ -39,6 +40,31 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class ScoredVariants:
+    """One image with the logits of what perturbations made of it.
+
+    Parameters
+    ----------
+    index : int
+        Position in the stream.
+    name : str
+        The image's path, or `image 3`.
+    logits : ndarray of shape (perturbations, members), float64
+        NaN where the image could not be read, and in the rows of `refused`.
+    refused : mapping of str to ImageError
+        Perturbations, by name, whose result the limits do not let through.
+    error : ImageError or None
+        Why the image could not be read.
+    """
+
+    index: int
+    name: str
+    logits: NDArray[np.float64]
+    refused: Mapping[str, ImageError] = field(default_factory=dict)
+    error: ImageError | None = None
+
+
+@dataclass(frozen=True)
 class Turn:
     """Members that are asked together, and who must go on after them.
 
@@ -56,10 +82,11 @@ class Turn:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is kept of an image once it was decoded: its crops, and logits that are known."""
+    """What is kept of an image once it was decoded: crops of each variant, and known logits."""
 
     logits: NDArray[np.float64]
-    crops: Mapping[View, Pixels]
+    crops: Sequence[tuple[int, Mapping[View, Pixels]]]
+    refused: Mapping[str, ImageError]
 
 
 def score_stream(
@@ -93,6 +120,52 @@ def score_stream(
     ------
     scored : Scored
     """
+    for one in score_variants(
+        images,
+        (UNTOUCHED,),
+        views,
+        scorers,
+        limits=limits,
+        workers=workers,
+        batch_size=batch_size,
+        turns=turns,
+    ):
+        yield Scored(one.index, one.name, one.logits[0], one.error)
+
+
+def score_variants(
+    images: Any,
+    perturbations: Sequence[Perturbation],
+    views: Sequence[View],
+    scorers: Sequence[Scorer],
+    *,
+    limits: Limits,
+    seed: int = 0,
+    workers: int | None = None,
+    batch_size: int = 16,
+    turns: Sequence[Turn] = (),
+) -> Iterator[ScoredVariants]:
+    """Decode each image once and yield the logits of what each perturbation makes of it.
+
+    A thread holds one variant at a time; what is kept of it are the crops that members look at.
+
+    Parameters
+    ----------
+    images, views, scorers, limits, workers, turns
+        As for `score_stream`.
+    perturbations : sequence of Perturbation
+        At least one.
+    seed : int
+        Of what is random in them, with an image's position.
+    batch_size : int
+        Variants that are scored together, or those of one image if they are more.
+
+    Yields
+    ------
+    scored : ScoredVariants
+        In the order of `images`.
+    """
+    shape = (len(perturbations), len(scorers))
     steps = _steps(turns, len(scorers))
     # What the threads look at themselves, and what needs the crops of several images.
     alone = [column for column in steps[0].columns if not scorers[column].uses_all_cores]
@@ -100,35 +173,62 @@ def score_stream(
     # Many short array operations: two threads of them only pass the interpreter's lock to and fro.
     one_at_a_time = threading.Lock()
 
-    def look(pixels: Pixels) -> Seen:
-        crops = apply_views(pixels, views)
-        logits = np.full(len(scorers), np.nan)
-        with one_at_a_time:
-            for column in alone:
-                logits[column] = scorers[column].logits(crops[views[column]][np.newaxis])[0]
-        return Seen(logits, {views[column]: crops[views[column]] for column in later})
+    def look(index: int, pixels: Pixels) -> Seen:
+        logits = np.full(shape, np.nan)
+        kept: list[tuple[int, Mapping[View, Pixels]]] = []
+        refused: dict[str, ImageError] = {}
+        for row, perturbation in enumerate(perturbations):
+            try:
+                variant = perturbation.apply(pixels, seed=seed, index=index, limits=limits)
+            except ImageError as error:
+                refused[perturbation.name] = error
+                continue
+            crops = apply_views(variant, views)
+            with one_at_a_time:
+                for column in alone:
+                    logit = scorers[column].logits(crops[views[column]][np.newaxis])[0]
+                    logits[row, column] = logit
+            # Copies, as a crop that is a slice would keep all pixels of its variant in memory.
+            kept.append((row, {views[column]: crops[views[column]].copy() for column in later}))
+        return Seen(logits, kept, refused)
 
-    stream = prepared(iter_sources(images), look, limits=limits, workers=workers, ahead=batch_size)
-    while batch := list(itertools.islice(stream, batch_size)):
-        seen = [image.value for image in batch if image.value is not None]
-        for step in steps:
-            if not seen:
-                break
-            for column in step.columns:
-                if column not in alone:
-                    _ask(scorers[column], column, views[column], seen)
-            go_on = step.undecided(np.stack([value.logits for value in seen]))
-            seen = [value for value, on in zip(seen, go_on, strict=True) if on]
+    stream = prepared_in_place(
+        iter_sources(images), look, limits=limits, workers=workers, ahead=batch_size
+    )
+    n_images = max(1, batch_size // len(perturbations))
+    while batch := list(itertools.islice(stream, n_images)):
+        _score_together(batch, steps, later, views, scorers)
         for image in batch:
-            logits = np.full(len(scorers), np.nan) if image.value is None else image.value.logits
-            yield Scored(image.index, image.name, logits, image.error)
+            seen = image.value or Seen(np.full(shape, np.nan), (), {})
+            refused = {
+                name: ImageError(image.name, error.reason) for name, error in seen.refused.items()
+            }
+            yield ScoredVariants(image.index, image.name, seen.logits, refused, image.error)
 
 
-def _ask(scorer: Scorer, column: int, view: View, seen: Sequence[Seen]) -> None:
-    """Write a member's logits of the images into theirs."""
-    crops = np.stack([value.crops[view] for value in seen])
-    for value, logit in zip(seen, scorer.logits(crops), strict=True):
-        value.logits[column] = logit
+def _score_together(
+    batch: Sequence[Prepared[Seen]],
+    steps: Sequence[Turn],
+    later: Sequence[int],
+    views: Sequence[View],
+    scorers: Sequence[Scorer],
+) -> None:
+    """Put the logits of members that the threads did not ask in their places, turn by turn."""
+    waiting = [
+        (image.value.logits[row], crops)
+        for image in batch
+        if image.value is not None
+        for row, crops in image.value.crops
+    ]
+    for step in steps:
+        if not waiting:
+            return
+        for column in (column for column in step.columns if column in later):
+            crops = np.stack([crops[views[column]] for _, crops in waiting])
+            for (row, _), logit in zip(waiting, scorers[column].logits(crops), strict=True):
+                row[column] = logit
+        go_on = step.undecided(np.stack([row for row, _ in waiting]))
+        waiting = [one for one, on in zip(waiting, go_on, strict=True) if on]
 
 
 def _steps(turns: Sequence[Turn], n_members: int) -> list[Turn]:

@@ -11,9 +11,16 @@ from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.combine import Combiner
 from synthdetect.errors import ImageError
 from synthdetect.images.decode import DEFAULT_LIMITS, Limits
+from synthdetect.images.perturbations import Perturbation
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.registry import load_scorer
-from synthdetect.members.score import Scored, Turn, score_stream
+from synthdetect.members.score import (
+    Scored,
+    ScoredVariants,
+    Turn,
+    score_stream,
+    score_variants,
+)
 from synthdetect.scoring.cache import ScoreCache, remembered
 
 OnError = Literal["raise", "nan"]
@@ -58,6 +65,26 @@ class Panel:
             turns=turns,
         )
 
+    def stream_variants(
+        self,
+        images: Any,
+        perturbations: Sequence[Perturbation],
+        *,
+        limits: Limits | None = None,
+        workers: int | None = None,
+        turns: Sequence[Turn] = (),
+    ) -> Iterator[ScoredVariants]:
+        """Yield the logits of all that perturbations make of each image; see `score_variants`."""
+        return score_variants(
+            images,
+            perturbations,
+            self._views,
+            self._scorers,
+            limits=limits or DEFAULT_LIMITS,
+            workers=workers,
+            turns=turns,
+        )
+
     def logits(
         self,
         images: Any,
@@ -95,8 +122,7 @@ class Panel:
         ValueError
             If `on_error` is something else.
         """
-        if on_error not in ("raise", "nan"):
-            raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'nan'")
+        check_on_error(on_error)
         limits = limits or DEFAULT_LIMITS
 
         def score(sources: Any) -> Iterator[Scored]:
@@ -123,3 +149,9 @@ def turns_of(cascade: Cascade, combiner: Combiner) -> tuple[Turn, ...]:
         turns.append(Turn(new, partial(stage.undecided, combiner)))
         before |= set(new)
     return tuple(turns)
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise `ValueError` for what `on_error` cannot be."""
+    if on_error not in ("raise", "nan"):
+        raise ValueError(f"on_error is {on_error!r}; use 'raise' or 'nan'")

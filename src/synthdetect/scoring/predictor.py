@@ -1,6 +1,5 @@
 """A trained ensemble that looks at images: probabilities, decisions, logits, streams."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,12 @@ from synthdetect.members.base import TrainedMember
 from synthdetect.members.score import Turn
 from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
 from synthdetect.scoring.panel import OnError, Panel, turns_of
+from synthdetect.scoring.streams import Streams
 
 UNREADABLE = "unreadable"
 
 
-class Predictor(ImageClassifier):
+class Predictor(Streams, ImageClassifier):
     """What a detector does with images once it has members and a decision.
 
     A subclass sets `members_`, `decision_`, `cascade_`, `threshold_`, `_panel` and the options
@@ -85,18 +85,23 @@ class Predictor(ImageClassifier):
         with np.errstate(divide="ignore"):
             return np.log(p) - np.log1p(-p) - _log_odds(self.threshold_)
 
-    def predict(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.str_]:
+    def predict(
+        self, images: Any, *, on_error: OnError = "raise", stability: bool = False
+    ) -> NDArray[np.str_]:
         """Return the decision at `threshold_`.
 
         Parameters
         ----------
         images, on_error
             As for `predict_proba`.
+        stability : bool, default=False
+            Judge each image in the five other forms of `stability` too, at six times the cost.
 
         Returns
         -------
         labels : ndarray of shape (n,), str
-            `real` or `synthetic`, `uncertain` where the threshold is a band; `unreadable` where
+            `real` or `synthetic`; `uncertain` where the threshold is a band, or `stability` was
+            asked for and the decision is not the same in all forms; `unreadable` where
             `on_error="nan"` kept a bad image.
 
         Raises
@@ -104,6 +109,9 @@ class Predictor(ImageClassifier):
         ImageError, NotFittedError
             As `predict_proba`.
         """
+        if stability:
+            seen = self.stability(images, on_error=on_error)
+            return np.where(np.isnan(seen.p[:, 0]), UNREADABLE, seen.decided)
         p = self._probabilities(images, on_error)
         return np.where(np.isnan(p), UNREADABLE, self._fitted().threshold.decide(p))
 
@@ -126,29 +134,6 @@ class Predictor(ImageClassifier):
             As `predict_proba`.
         """
         return self._logits(images, on_error)
-
-    def stream(self, images: Any) -> Iterator[tuple[str, float, ImageError | None]]:
-        """Yield results one by one, in order, for streams of any length.
-
-        Parameters
-        ----------
-        images : as for `predict_proba`
-
-        Yields
-        ------
-        name : str
-            The image's path, or `image 3`.
-        p : float
-            P(synthetic); NaN for a bad image.
-        error : ImageError or None
-            Why it is bad.
-        """
-        self._fitted()
-        for scored in self._ready().stream(
-            images, limits=self.limits, workers=self.workers, turns=self._turns()
-        ):
-            p = float(self._probability(scored.logits[np.newaxis])[0])
-            yield scored.name, p, scored.error
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "decision_")

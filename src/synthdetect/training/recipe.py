@@ -143,7 +143,7 @@ def member_hash(member: AnyMember, recipe: Recipe, data_sha256: str) -> str:
     facts = {
         "teacher": teacher and member_hash(teacher, recipe, data_sha256),
         "member": member_options(member),
-        "augmentation": dataclasses.asdict(recipe.augmentation),
+        "augmentation": recipe.augmentation.facts(),
         "seed": recipe.seed,
         "data": data_sha256,
     }
