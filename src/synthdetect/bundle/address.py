@@ -115,7 +115,7 @@ def parse_address(text: str) -> Address:
     >>> parse_address("hf://owner/repo@v1/small").revision
     'v1'
     """
-    shown = ascii(text.split("?")[0])[1:201]
+    shown = ascii(text.split("?")[0])[1:-1][:200]
     if not text.isascii() or any(ord(char) <= 32 or ord(char) == 127 for char in text):
         raise BundleError(f"{shown}: it has spaces or what is not ASCII; percent-encode them")
     try:

@@ -6,6 +6,7 @@ for before each download.
 """
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,8 +88,9 @@ class _Repository:
         self._folder = folder
         self._limits = limits
         self.commit = ""
-        # Of HF_ENDPOINT, as it was when the library was imported.
-        self._endpoint = require("huggingface_hub.constants", extra=EXTRA).ENDPOINT
+        # As the library has it, which looks at the environment only when it is imported.
+        default = require("huggingface_hub.constants", extra=EXTRA).ENDPOINT
+        self._endpoint = (os.environ.get("HF_ENDPOINT") or default).rstrip("/")
         parts = urlsplit(self._endpoint)
         check_transport(parts.scheme, parts.hostname or "", f"HF_ENDPOINT {self._endpoint}")
 
