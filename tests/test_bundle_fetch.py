@@ -232,7 +232,7 @@ def test_a_process_killed_half_way_leaves_nothing_that_counts(
     process.kill()
     process.communicate()
     go_on.set()
-    assert store.keys() == []
+    assert store.stored_keys() == []
     assert not store.intact(address.key)
     assert in_bundles(home) != []  # what the killed one was writing
 
@@ -297,7 +297,7 @@ def test_what_is_removed_is_gone_and_can_come_again(server: Server, address: Add
     with store.locked(address.key, timeout_s=1):
         assert store.discard(address.key)
         assert not store.discard(address.key)
-    assert store.keys() == []
+    assert store.stored_keys() == []
     fetch(address)
     assert server.n_asked("/tiny.zip") == 2
 
@@ -306,7 +306,7 @@ def test_other_things_in_the_store_s_folder_are_no_downloads(address: Address, h
     fetch(address)
     (home / "bundles" / "notes").mkdir()
     (home / "bundles" / f".{address.key}.0000").mkdir()
-    assert store.keys() == [address.key]
+    assert store.stored_keys() == [address.key]
 
 
 def test_a_record_is_plain_json(address: Address) -> None:

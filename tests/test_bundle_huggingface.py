@@ -182,7 +182,7 @@ def test_a_file_that_is_cut_off_is_refused_or_fetched_again(hub: Hub, written: B
     try:
         opened = open_bundle(PINNED)
     except BundleError:  # older libraries do not try again
-        assert store.keys() == []
+        assert store.stored_keys() == []
     else:
         assert opened == written
 
@@ -216,7 +216,7 @@ def test_what_the_hub_does_not_have_is_one_line(hub: Hub, code: str, reason: str
     with pytest.raises(BundleError, match=reason) as caught:
         open_bundle(PINNED)
     assert "\n" not in str(caught.value)
-    assert store.keys() == []
+    assert store.stored_keys() == []
 
 
 def test_a_hub_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

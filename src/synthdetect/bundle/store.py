@@ -80,7 +80,7 @@ def zip_path(key: str) -> Path:
     return home() / "bundles" / key / ZIP_NAME
 
 
-def keys() -> list[str]:
+def stored_keys() -> list[str]:
     """Return the keys of what was downloaded, sorted."""
     folder = home() / "bundles"
     with disk_errors(folder, _ADVICE):

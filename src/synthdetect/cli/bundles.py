@@ -113,7 +113,7 @@ def remove(
 
     if bool(addresses) == everything:
         raise typer.BadParameter("give ADDRESS, or --all alone", param_hint="ADDRESS")
-    chosen = store.keys() if everything else [_key(address) for address in addresses or []]
+    chosen = store.stored_keys() if everything else [_key(address) for address in addresses or []]
     removed = []
     for key in dict.fromkeys(chosen):
         record = store.read_record(key)
@@ -123,7 +123,9 @@ def remove(
     if as_json:
         typer.echo(json.dumps({"removed": removed}, indent=2))
     else:
-        typer.echo("\n".join(printable(f"removed {name}") for name in removed) or "nothing to remove")
+        typer.echo(
+            "\n".join(printable(f"removed {name}") for name in removed) or "nothing to remove"
+        )
 
 
 @bundles.command()
@@ -189,7 +191,7 @@ def _on_disk(name: str) -> Path:
     from synthdetect.bundle.address import is_url
     from synthdetect.bundle.hub import resolve
 
-    if not is_url(name) and name not in store.keys():
+    if not is_url(name) and name not in store.stored_keys():
         return resolve(name)
     key = _key(name)
     if not store.intact(key):
@@ -206,7 +208,7 @@ def _key(address: str) -> str:
     if address in bundled_names():
         raise BundleError(f"{address}: it is a part of the package and no download")
     key = parse_address(address).key if is_url(address) else address
-    if key not in store.keys():
+    if key not in store.stored_keys():
         raise BundleError(
             f"{address}: it is not among the downloads; synthdetect bundles list shows them"
         )
@@ -224,7 +226,7 @@ def _stored_rows() -> list[_Row]:
     from synthdetect.bundle import store
 
     rows = []
-    for key in store.keys():
+    for key in store.stored_keys():
         path, record = str(store.zip_path(key)), store.read_record(key)
         if record is None:
             rows.append(_Row(key, "downloaded", path, None, None))
