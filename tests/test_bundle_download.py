@@ -199,7 +199,7 @@ def test_a_redirect_is_followed(
 
 
 @pytest.mark.parametrize(
-    "target", ["http://example.org/b", "ftp://localhost/b", "file:///etc/hosts"]
+    "target", ["http://example.org/b", "ftp://localhost/b", "file:///etc/hosts", "http://["]
 )
 def test_a_redirect_to_what_is_not_encrypted_is_refused(
     server: Server, address: WebAddress, tmp_path: Path, target: str

@@ -183,16 +183,21 @@ class _Transfer:
 
     def _next(self, url: str, location: str) -> str:
         """The target of a redirect: https, or from this machine to this machine."""
-        target = urljoin(url, location)
-        parts = urlsplit(target)
-        shown = f"{self._address}: it redirects to {ascii(target.split('?')[0])[1:-1][:200]}"
+        shown = f"{self._address}: it redirects to {ascii(location.split('?')[0])[1:-1][:200]}"
+        try:
+            target = urljoin(url, location)
+            parts = urlsplit(target)
+        except ValueError as error:
+            raise BundleError(f"{shown}, which is no URL ({error}); ask its publisher") from error
         if urlsplit(url).scheme == "https" and parts.scheme != "https":
             raise BundleError(f"{shown}, which is not https; get an address that stays encrypted")
         check_transport(parts.scheme, parts.hostname or "", shown)
         return target
 
     def _check_status(self, response: Any) -> None:
-        status = f"status {response.status_code} {response.reason or ''}".rstrip()
+        # The reason is the server's own text.
+        reason = ascii(response.reason or "")[1:-1][:80]
+        status = f"status {response.status_code} {reason}".rstrip()
         if response.status_code in _PASSING:
             after = response.headers.get("Retry-After", "")
             raise _PassingError(f"the server says {status}", float(after if after.isdigit() else 0))
