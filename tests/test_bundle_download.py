@@ -199,13 +199,20 @@ def test_a_redirect_is_followed(
 
 
 @pytest.mark.parametrize(
-    "target", ["http://example.org/b", "ftp://localhost/b", "file:///etc/hosts", "http://["]
+    "target", ["http://example.org/b", "ftp://localhost/b", "file:///etc/hosts"]
 )
 def test_a_redirect_to_what_is_not_encrypted_is_refused(
     server: Server, address: WebAddress, tmp_path: Path, target: str
 ) -> None:
     server.routes["/b.zip"] = redirect(target)
     assert "redirects to" in refused(address, tmp_path)
+
+
+def test_a_redirect_to_nonsense_is_refused(
+    server: Server, address: WebAddress, tmp_path: Path
+) -> None:
+    server.routes["/b.zip"] = redirect("http://[")
+    assert "makes no sense" in refused(address, tmp_path)
 
 
 def test_redirects_in_a_circle_end(server: Server, address: WebAddress, tmp_path: Path) -> None:

@@ -155,6 +155,10 @@ class _Transfer:
                 ) from error
             except transport as error:
                 raise _PassingError(f"the connection failed ({_reason(error)})") from error
+            except (
+                ValueError
+            ) as error:  # requests looks at where a redirect leads, whatever it is told
+                raise self._failed(f"the server's answer makes no sense ({error})") from error
         self.sha256 = digest.hexdigest()
 
     @contextlib.contextmanager
@@ -184,11 +188,8 @@ class _Transfer:
     def _next(self, url: str, location: str) -> str:
         """The target of a redirect: https, or from this machine to this machine."""
         shown = f"{self._address}: it redirects to {ascii(location.split('?')[0])[1:-1][:200]}"
-        try:
-            target = urljoin(url, location)
-            parts = urlsplit(target)
-        except ValueError as error:
-            raise BundleError(f"{shown}, which is no URL ({error}); ask its publisher") from error
+        target = urljoin(url, location)
+        parts = urlsplit(target)
         if urlsplit(url).scheme == "https" and parts.scheme != "https":
             raise BundleError(f"{shown}, which is not https; get an address that stays encrypted")
         check_transport(parts.scheme, parts.hostname or "", shown)

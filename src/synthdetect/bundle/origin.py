@@ -82,8 +82,8 @@ def described(members: Sequence[TrainedMember], decision: Decision, origin: Orig
     text : str
         Of several lines.
     """
-    lines = [f"{origin.name} ({origin.digest[:12]}), licence {origin.license}"]
-    lines.append(f"  signed with {origin.signed_by}" if origin.signed_by else "  not signed")
+    signed = f"signed with {origin.signed_by}" if origin.signed_by else "not signed"
+    lines = [f"{origin.name} ({origin.digest[:12]}), licence {origin.license}, {signed}"]
     combiner, threshold = decision.combiner, decision.threshold
     weights = [""] * len(members)
     if isinstance(combiner, LinearCombiner):
