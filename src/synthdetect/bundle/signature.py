@@ -147,7 +147,7 @@ def signer_of(bundle: Bundle) -> str | None:
     except BundleError:
         return f"{name}, which is no Ed25519 key"
     fits = _valid(key, bundle.signature[_RAW_BYTES:], bundle.manifest_bytes)
-    return f"{name}: valid, if that is whose key you trust" if fits else f"{name}: NOT valid"
+    return f"{name}: valid; make sure whose key that is" if fits else f"{name}: NOT valid"
 
 
 def fingerprint(public_key: bytes) -> str:
