@@ -111,12 +111,13 @@ def test_without_bundles_the_error_says_so(data: Path) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://example.org/b.zip", "http://x", "hf://owner/repo", "s3://b/c", "file:///etc/passwd",
+    ["https://example.org/b.zip", "http://x", "s3://b/c", "file:///etc/passwd", "hf://owner",
      Path("https://example.org/b.zip")],
 )  # fmt: skip
-def test_urls_are_refused_as_not_yet_supported(data: Path, url: Any) -> None:
-    with pytest.raises(BundleError, match="downloads are not supported in this version"):
+def test_urls_that_are_no_address_are_refused_by_name(data: Path, url: Any) -> None:
+    with pytest.raises(BundleError) as caught:
         resolve(url)
+    assert str(caught.value).startswith(f"{url}: ")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\0b", b"ensemble-v1"])

@@ -53,7 +53,9 @@ def test_the_licence_of_the_weights_stays(origin):
 def test_the_description_names_members_threshold_and_figures(origin, tiny_bundle):
     members, decision = take_apart(read_bundle(tiny_bundle))
     text = described(members, decision, origin.changed("threshold"))
-    assert text.startswith("tiny (unsaved), licence Apache-2.0\n  member spectral: spectral, ")
+    assert text.startswith(
+        "tiny (unsaved), licence Apache-2.0, not signed\n  member spectral: spectral, "
+    )
     assert f"threshold {decision.threshold.value:.4f} by Youden(), learned on n = 40" in text
     assert "(measured before the threshold was changed" in text
     assert text.endswith("trained 2026-01-31 on data without a manifest")

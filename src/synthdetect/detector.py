@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synthdetect.bundle.assemble import assemble, cascade_of, environment, take_apart
-from synthdetect.bundle.format import Bundle, write_bundle
+from synthdetect.bundle.assemble import cascade_of, environment, take_apart
+from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.hub import open_bundle
 from synthdetect.bundle.origin import Origin, described
+from synthdetect.bundle.save import save_bundle
 from synthdetect.data.dataset import CLASSES, from_arrays, group_names, labels_to_y
 from synthdetect.ensemble.calibrate import CalibratorLearner
 from synthdetect.ensemble.cascade import Cascade, learn_cascade
@@ -123,13 +124,24 @@ class Detector(Predictor):
         self.random_state = random_state
 
     @classmethod
-    def load(cls, name_or_path: str | os.PathLike[str], **options: Any) -> "Detector":
-        """Load a detector that ships with the package, or a bundle on disk.
+    def load(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        require_signature: Any = None,
+        **options: Any,
+    ) -> "Detector":
+        """Load a detector that ships with the package, a bundle on disk, or one on the net.
 
         Parameters
         ----------
         name_or_path : str or path-like
-            `"ensemble-v1"`, or the path of a folder or zip that `save` wrote.
+            `"ensemble-v1"`, the path of a folder or zip that `save` wrote, or the address of a
+            download, which is kept: `"https://host/bundle.zip#sha256=..."` (extra `hub`) or
+            `"hf://owner/repo[@revision][/folder]"` (extra `hf`).
+        require_signature : public key, or list of public keys, optional
+            Load only what one of these Ed25519 keys has signed: an object of the package
+            cryptography, 32 bytes, a PEM, or the path of a file with either (extra `sign`).
         **options
             Keyword options of `Detector`, such as `precision` and `workers`.
 
@@ -140,9 +152,12 @@ class Detector(Predictor):
         Raises
         ------
         BundleError
-            If there is no such bundle, or it is damaged, unsafe or of an unknown version.
+            If there is no such bundle, or it is damaged, unsafe, of an unknown version, or not
+            signed as required.
+        MissingExtraError
+            If what a download or a signature needs is not installed.
         """
-        bundle = open_bundle(name_or_path)
+        bundle = open_bundle(name_or_path, require_signature=require_signature)
         members, decision = take_apart(bundle)
         detector = cls(**options)
         detector._adopt(members, decision, Origin.of(bundle), cascade_of(bundle))
@@ -352,13 +367,17 @@ class Detector(Predictor):
             drop_nan=on_error == "nan",
         )
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, sign: Any = None) -> Path:
         """Write the detector as a bundle: a folder, or one file if `path` ends in `.zip`.
 
         Parameters
         ----------
         path : path-like
             A bundle that is there is replaced at once, when the new one is whole.
+        sign : private key, optional
+            Sign the bundle with this Ed25519 key, given in one of the forms of `load`'s public keys
+            (extra `sign`). Without it, a detector that was loaded and not changed keeps the
+            signature that it came with.
 
         Returns
         -------
@@ -369,23 +388,20 @@ class Detector(Predictor):
         BundleError
             If something else is there, or the disk refuses; what was there stays as it was. Or if
             the combiner is a classifier of your own, which works in memory only.
+        MissingExtraError
+            If `sign` is given and the package cryptography is not installed.
         NotFittedError
             If the detector was neither loaded nor fitted.
         """
-        decision, bundle = self._fitted(), self._bundle
-        if bundle is not None:
-            manifest, files = bundle.manifest, bundle.files
-        else:
-            origin = self._origin
-            manifest, files = assemble(
-                self.members_,
-                decision,
-                name=origin.name,
-                license_name=origin.license,
-                facts=origin.facts,
-                cascade=self.cascade_,
-            )
-        write_bundle(path, manifest, files)
+        save_bundle(
+            path,
+            self.members_,
+            self._fitted(),
+            self._origin,
+            cascade=self.cascade_,
+            loaded=self._bundle,
+            sign=sign,
+        )
         return Path(path)
 
     def describe(self) -> str:

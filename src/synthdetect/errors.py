@@ -46,7 +46,7 @@ class TrainingError(SynthdetectError, RuntimeError):
 
 
 class BundleError(SynthdetectError, ValueError):
-    """A bundle is missing, damaged, unsafe or of an unknown version."""
+    """A bundle is missing, damaged, unsafe, of an unknown version, or not signed as required."""
 
 
 class MissingExtraError(SynthdetectError, ImportError):

@@ -10,11 +10,11 @@ from typing import IO
 
 from synthdetect.bundle.archive import open_zip, read_exactly
 from synthdetect.bundle.entries import MAX_TOTAL_BYTES
-from synthdetect.bundle.names import MAX_FILES, check_file_names
-from synthdetect.bundle.strict_json import MANIFEST_NAME, MAX_MANIFEST_BYTES
+from synthdetect.bundle.names import MAX_FILES, UNLISTED, check_file_names
+from synthdetect.bundle.strict_json import MAX_MANIFEST_BYTES
 from synthdetect.errors import BundleError
 
-_MAX_ZIP_BYTES = MAX_TOTAL_BYTES + MAX_MANIFEST_BYTES + 2**20
+MAX_ZIP_BYTES = MAX_TOTAL_BYTES + MAX_MANIFEST_BYTES + 2**20
 
 # Without O_NONBLOCK, opening a FIFO waits for a writer that never comes.
 _OPEN_FLAGS = os.O_RDONLY | sum(
@@ -31,8 +31,8 @@ def open_source(path: Path) -> Iterator[tuple[dict[str, int], Callable[[str, int
         yield sizes, lambda name, size: _read_file(path, name, size)
         return
     with _open_regular(path, str(path)) as stream:
-        if os.fstat(stream.fileno()).st_size > _MAX_ZIP_BYTES:
-            raise BundleError(f"{path}: it is larger than {_MAX_ZIP_BYTES} bytes; no bundle is")
+        if os.fstat(stream.fileno()).st_size > MAX_ZIP_BYTES:
+            raise BundleError(f"{path}: it is larger than {MAX_ZIP_BYTES} bytes; no bundle is")
         with open_zip(stream, str(path), 2 * MAX_FILES) as (sizes, read):
             _check_names(path, sizes)
             yield sizes, read
@@ -40,7 +40,7 @@ def open_source(path: Path) -> Iterator[tuple[dict[str, int], Callable[[str, int
 
 def _check_names(path: Path, names: Mapping[str, int]) -> None:
     try:
-        check_file_names(name for name in names if name != MANIFEST_NAME)
+        check_file_names(name for name in names if name not in UNLISTED)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from error
 
@@ -57,7 +57,7 @@ def _folder_sizes(folder: Path) -> dict[str, int]:
                 name = prefix + entry.name
                 if (n_entries := n_entries + 1) > 2 * MAX_FILES:
                     raise BundleError(f"{folder}: over {2 * MAX_FILES} entries; no bundle has more")
-                if name != MANIFEST_NAME:
+                if name not in UNLISTED:
                     _check_names(folder, {name: 0})
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):

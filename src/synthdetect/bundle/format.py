@@ -1,6 +1,7 @@
 """A bundle as files: hashes, a safe read, a write that cannot tear.
 
-A bundle is a folder, or the same as one `.zip`: `manifest.json` and the files that it lists.
+A bundle is a folder, or the same as one `.zip`: `manifest.json`, the files that it lists and, if it
+is signed, `manifest.sig`, whose meaning is `synthdetect.bundle.signature`'s.
 Reading checks names, kinds, sizes and SHA-256 of everything before any other parser sees a byte;
 all of it is held in memory (at most 1 GiB).
 
@@ -15,14 +16,14 @@ writers at a time one may fail, but neither tears the other's bundle.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from synthdetect.bundle.disk import disk_errors, open_source
 from synthdetect.bundle.entries import FileEntry
 from synthdetect.bundle.manifest import Manifest
-from synthdetect.bundle.names import check_file_names
+from synthdetect.bundle.names import SIGNATURE_NAME, UNLISTED, check_file_names
 from synthdetect.bundle.replace import (
     backup_path,
     remove_stale,
@@ -34,6 +35,9 @@ from synthdetect.errors import BundleError
 
 _READ_ATTEMPTS = 5
 
+# Public key and signature, both of Ed25519.
+SIGNATURE_BYTES = 32 + 64
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -44,18 +48,34 @@ class Bundle:
     manifest : Manifest
         Complete, with the hashes of `files`.
     files : mapping of str to bytes
-        Every file but `manifest.json`; each has the size and the SHA-256 that the manifest says.
+        Every file but `manifest.json` and `manifest.sig`; each has the size and the SHA-256 that
+        the manifest says.
     digest : str
         SHA-256 of the bytes of `manifest.json`, and so of everything: the identity of the bundle.
+    manifest_bytes : bytes
+        Those of `manifest.json`, which a signature covers.
+    signature : bytes or None
+        Those of `manifest.sig`, if there is one. Reading checks their number and nothing else.
     """
 
     manifest: Manifest
     files: Mapping[str, bytes] = field(repr=False)
     digest: str
+    manifest_bytes: bytes = field(repr=False)
+    signature: bytes | None = field(default=None, repr=False)
+
+    def contents(self) -> dict[str, bytes]:
+        """Return every file by its name, `manifest.json` first."""
+        contents = {MANIFEST_NAME: self.manifest_bytes, **self.files}
+        return contents if self.signature is None else contents | {SIGNATURE_NAME: self.signature}
 
 
 def write_bundle(
-    path: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    *,
+    sign: Callable[[bytes], bytes | None] | None = None,
 ) -> Bundle:
     """Write a bundle, or replace one, so that `path` never holds half of it.
 
@@ -68,6 +88,9 @@ def write_bundle(
         Its `files` are ignored and computed anew.
     files : mapping of str to bytes
         Relative names with `/` to contents.
+    sign : callable, optional
+        Gets the bytes of `manifest.json` and returns those of `manifest.sig`, or None for no
+        signature.
 
     Returns
     -------
@@ -81,8 +104,10 @@ def write_bundle(
         if the disk refuses. What was at `path` is then as before, and no temporary file is left.
     """
     target = _real(path)
-    bundle, content = _seal(manifest, files)
-    contents = {MANIFEST_NAME: content, **bundle.files}
+    bundle = _seal(manifest, files)
+    if sign is not None:
+        bundle = replace(bundle, signature=sign(bundle.manifest_bytes))
+    contents = bundle.contents()
     with disk_errors(target, "check the permissions and the free space, then save again"):
         if not target.parent.is_dir():
             raise BundleError(f"{target}: folder {target.parent} does not exist; create it first")
@@ -126,8 +151,8 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     raise BundleError(f"{target}: it is replaced again and again; read it when its writer is done")
 
 
-def _seal(manifest: Manifest, files: Mapping[str, bytes]) -> tuple[Bundle, bytes]:
-    """The bundle of `files` and the bytes of its manifest."""
+def _seal(manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """The unsigned bundle of `files`."""
     check_file_names(files)
     for name, content in files.items():
         if not isinstance(content, bytes):
@@ -140,7 +165,7 @@ def _seal(manifest: Manifest, files: Mapping[str, bytes]) -> tuple[Bundle, bytes
     content = replace(manifest, files=entries).to_json()
     # Parsed back, so that what is returned is what will be read, and what is written is readable.
     manifest = Manifest.from_json(content)
-    return Bundle(manifest, contents, hashlib.sha256(content).hexdigest()), content
+    return Bundle(manifest, contents, hashlib.sha256(content).hexdigest(), content)
 
 
 def _read(path: Path) -> Bundle:
@@ -161,7 +186,10 @@ def _read(path: Path) -> Bundle:
             manifest = Manifest.from_json(content)
         except BundleError as error:
             raise BundleError(f"{path}: {error}") from error
-        _compare(path, set(manifest.files), set(sizes) - {MANIFEST_NAME})
+        _compare(path, set(manifest.files), set(sizes) - set(UNLISTED))
+        signature = None
+        if SIGNATURE_NAME in sizes:
+            signature = read(SIGNATURE_NAME, SIGNATURE_BYTES)
         files = {}
         for name, entry in sorted(manifest.files.items()):
             if sizes[name] != entry.size:
@@ -170,7 +198,8 @@ def _read(path: Path) -> Bundle:
             digest = hashlib.sha256(files[name]).hexdigest()
             if digest != entry.sha256:
                 raise _changed(path, name, f"SHA-256 {digest[:12]}...", f"{entry.sha256[:12]}...")
-        return Bundle(manifest, files, hashlib.sha256(content).hexdigest())
+        digest = hashlib.sha256(content).hexdigest()
+        return Bundle(manifest, files, digest, content, signature)
 
 
 def _compare(path: Path, wanted: set[str], found: set[str]) -> None:

@@ -1,18 +1,17 @@
-"""A name to a verified bundle: those in the wheel by name, others by path."""
+"""A name to a verified bundle: those in the wheel by name, others by path or by address."""
 
 import difflib
 import importlib.resources
 import os
-import re
 from pathlib import Path
+from typing import Any
 
+from synthdetect.bundle.address import Address, is_url, parse_address
 from synthdetect.bundle.format import Bundle, read_bundle
 from synthdetect.bundle.replace import backup_path
+from synthdetect.bundle.signature import check_signature
 from synthdetect.bundle.strict_json import MANIFEST_NAME
 from synthdetect.errors import BundleError
-
-# Two letters at least, as C:/ is a drive; one slash, as Path("https://x") keeps only one.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -27,14 +26,15 @@ def bundled_names() -> tuple[str, ...]:
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:
-    """Return where a bundle lies; nothing of it is read.
+    """Return where a bundle lies, after a download if it is on the net.
 
     Parameters
     ----------
     name_or_path : str or path-like
         A string that is a bundled name means that bundle, even where a file of this name lies in
-        the working directory (`"./name"` means the file). Any other string, and every path object,
-        is a path.
+        the working directory (`"./name"` means the file). A string with a scheme is the address of
+        a download: `https://host/bundle.zip#sha256=...` or `hf://owner/repo[@revision][/sub]`; see
+        `synthdetect.bundle.fetch`. Any other string, and every path object, is a path.
 
     Returns
     -------
@@ -44,17 +44,18 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     BundleError
-        If there is no such bundle; the message lists the bundled names. Also for URLs: this version
-        does not download.
+        If there is no such bundle; the message lists the bundled names. Or if a download fails.
+    MissingExtraError
+        If it must be downloaded and the package for that is not installed.
     """
     text = os.fspath(name_or_path)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise BundleError(f"{ascii(text)[:120]}: not a name or path of a bundle; {_known()}")
-    if _URL.match(text):
-        raise BundleError(
-            f"{text}: downloads are not supported in this version of synthdetect; download the "
-            f"bundle yourself and give its path, or use a bundled one: {_known()}"
-        )
+    if address := _address(text):
+        # Imported here, as it brings what only downloads need.
+        from synthdetect.bundle.fetch import fetch
+
+        return fetch(address)
     bundled = _bundled()
     if isinstance(name_or_path, str) and text in bundled:
         return bundled[text]
@@ -67,13 +68,15 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     raise BundleError(f"{text}: no bundle of this name and no such path; {_known()}.{hint}")
 
 
-def open_bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
+def open_bundle(name_or_path: str | os.PathLike[str], *, require_signature: Any = None) -> Bundle:
     """Find a bundle, read it and verify all of it.
 
     Parameters
     ----------
     name_or_path : str or path-like
         As for `resolve`.
+    require_signature : public key or list of public keys, optional
+        One of them must have signed the bundle; see `synthdetect.bundle.signature`.
 
     Returns
     -------
@@ -82,9 +85,34 @@ def open_bundle(name_or_path: str | os.PathLike[str]) -> Bundle:
     Raises
     ------
     BundleError
-        If there is no such bundle, or it is damaged, unsafe or of an unknown version.
+        If there is no such bundle, or it is damaged, unsafe or of an unknown version, or is not
+        signed as required.
+    MissingExtraError
+        If what a download or a signature needs is not installed.
     """
-    return read_bundle(resolve(name_or_path))
+    bundle = read_bundle(resolve(name_or_path))
+    if require_signature is not None:
+        check_signature(bundle, require_signature, where=display(name_or_path))
+    return bundle
+
+
+def display(name_or_path: str | os.PathLike[str]) -> str:
+    """Return a name as errors show it: of an address, without what may be secret.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+
+    Returns
+    -------
+    text : str
+    """
+    text = os.fspath(name_or_path)
+    return str(_address(text) or text)
+
+
+def _address(text: str) -> Address | None:
+    return parse_address(text) if is_url(text) else None
 
 
 def _bundled() -> dict[str, Path]:

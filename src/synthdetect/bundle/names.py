@@ -8,6 +8,11 @@ from synthdetect.errors import BundleError
 
 MAX_FILES = 256
 
+SIGNATURE_NAME = "manifest.sig"
+
+# Not listed in a manifest: itself, and what is computed of it.
+UNLISTED = (MANIFEST_NAME, SIGNATURE_NAME)
+
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
@@ -39,7 +44,7 @@ def check_file_names(names: Iterable[str]) -> None:
     Parameters
     ----------
     names : iterable of str
-        Names of files, without `manifest.json`.
+        Names of files, without `manifest.json` and `manifest.sig`.
 
     Raises
     ------
@@ -47,8 +52,8 @@ def check_file_names(names: Iterable[str]) -> None:
         If a name is unsafe, if there are more than `MAX_FILES`, if two differ in case only, or if
         one is both a file and a folder.
     """
-    spellings: dict[str, str] = {MANIFEST_NAME: MANIFEST_NAME}
-    files = {MANIFEST_NAME}
+    spellings: dict[str, str] = {name: name for name in UNLISTED}
+    files = set(UNLISTED)
     folders: set[str] = set()
     for n_files, name in enumerate(names, start=1):
         if n_files > MAX_FILES:
@@ -89,4 +94,4 @@ def _name_fault(name: object) -> str | None:
         return "has a part that is not 1 to 100 of A-Z, a-z, 0-9, '.', '-', '_' (no leading '.')"
     if any(part.endswith(".") or part.split(".")[0].lower() in _RESERVED for part in parts):
         return "means something special on Windows"
-    return f"is reserved for {MANIFEST_NAME}" if name.casefold() == MANIFEST_NAME else None
+    return f"is reserved for {name.casefold()}" if name.casefold() in UNLISTED else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from synthdetect.bundle.format import Bundle
+from synthdetect.bundle.signature import signer_of
 from synthdetect.ensemble.combine import LinearCombiner
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.threshold import BandThreshold
@@ -37,19 +38,23 @@ class Origin:
         Of the weights.
     digest : str, default="unsaved"
         Of the bundle as it was read.
+    signed_by : str, optional
+        What `synthdetect.bundle.signature.signer_of` says of it.
     """
 
     name: str
     facts: Mapping[str, Any]
     license: str = "Apache-2.0"
     digest: str = "unsaved"
+    signed_by: str | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Origin":
         """Read it from a bundle."""
         manifest = bundle.manifest
         facts = {name: getattr(manifest, name) for name in _FACTS}
-        return cls(manifest.name, facts, manifest.license, bundle.digest)
+        signed_by = signer_of(bundle)
+        return cls(manifest.name, facts, manifest.license, bundle.digest, signed_by)
 
     def changed(self, what: str) -> "Origin":
         """Return the origin of a detector that learned `what` again: its figures say so."""
@@ -60,7 +65,7 @@ class Origin:
             if before in _NOTES:
                 last = max(last, _NOTES.index(before))
             facts["figures"] = {**figures, "note": _NOTES[last]}
-        return replace(self, facts=facts, digest="unsaved")
+        return replace(self, facts=facts, digest="unsaved", signed_by=None)
 
 
 def described(members: Sequence[TrainedMember], decision: Decision, origin: Origin) -> str:
@@ -77,7 +82,8 @@ def described(members: Sequence[TrainedMember], decision: Decision, origin: Orig
     text : str
         Of several lines.
     """
-    lines = [f"{origin.name} ({origin.digest[:12]}), licence {origin.license}"]
+    signed = f"signed with {origin.signed_by}" if origin.signed_by else "not signed"
+    lines = [f"{origin.name} ({origin.digest[:12]}), licence {origin.license}, {signed}"]
     combiner, threshold = decision.combiner, decision.threshold
     weights = [""] * len(members)
     if isinstance(combiner, LinearCombiner):

@@ -16,6 +16,7 @@ from typing import IO
 
 from synthdetect.bundle.archive import write_zip
 from synthdetect.bundle.disk import open_source
+from synthdetect.bundle.names import UNLISTED
 from synthdetect.bundle.strict_json import MANIFEST_NAME, parse_json
 from synthdetect.errors import BundleError
 
@@ -118,7 +119,7 @@ def _check_replaceable(target: Path, right_kind: Callable[[int], bool]) -> None:
         with open_source(target) as (sizes, read):
             manifest = parse_json(read(MANIFEST_NAME, sizes[MANIFEST_NAME]))
             ours = type(manifest["schema_version"]) is int and len(manifest["members"]) > 0
-            others = set(sizes) - {MANIFEST_NAME} - set(manifest["files"])
+            others = set(sizes) - set(UNLISTED) - set(manifest["files"])
     except (BundleError, KeyError, TypeError) as error:
         raise BundleError(f"{target}: it is not a bundle ({error}); {advice}") from error
     if others or not ours:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 import synthdetect
+from synthdetect.cli.bundles import bundles
 from synthdetect.cli.calibrate import calibrate
 from synthdetect.cli.card import card
 from synthdetect.cli.compare import compare
@@ -87,6 +88,7 @@ def options(
 
 for command in (predict, train, calibrate, compare, stress, card, info):
     app.command()(command)
+app.add_typer(bundles, name="bundles")
 
 
 def main() -> None:

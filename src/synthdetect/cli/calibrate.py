@@ -54,7 +54,7 @@ def calibrate(
         Path, typer.Option(help="The new bundle: a folder, or one file if it ends in .zip.")
     ],
     bundle: Annotated[
-        str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
+        str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
     ] = "ensemble-v1",
     policy: Annotated[
         PolicyName,

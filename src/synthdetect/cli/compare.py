@@ -56,7 +56,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="A bundled detector's name, or the path of a bundle; several are compared.",
+            help="A bundled detector's name, or a bundle's path or address; several are compared.",
             show_default=BUNDLED,
         ),
     ] = None,

@@ -13,8 +13,8 @@ def info(
         str | None,
         typer.Argument(
             metavar="NAME|PATH",
-            help="A bundled detector's name, or the path of a bundle; without it, the names of "
-            "the bundled detectors are listed.",
+            help="A bundled detector's name, or a bundle's path or address; without it, the names "
+            "of the bundled detectors are listed.",
             show_default=False,
         ),
     ] = None,

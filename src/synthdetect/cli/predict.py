@@ -82,7 +82,7 @@ def predict(
         typer.Option(help="Write to this file; it is replaced when everything is done."),
     ] = None,
     bundle: Annotated[
-        str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
+        str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
     ] = "ensemble-v1",
     threshold: Annotated[
         float | None,
