@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         NotFittedError,
         RecipeError,
+        StoreError,
         SynthdetectError,
         TrainingError,
     )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Xception,
     )
     from synthdetect.members.spectrum import SpectralMember
+    from synthdetect.monitoring.monitor import Monitor
 
 __version__ = "0.1.0.dev0"
 
@@ -73,6 +75,7 @@ __all__ = [
     "MissingExtraError",
     "MobileNetV2",
     "MobileNetV3Large",
+    "Monitor",
     "NotFittedError",
     "PlattScaling",
     "RecipeError",
@@ -82,6 +85,7 @@ __all__ = [
     "SoftVote",
     "SpectralMember",
     "Stacking",
+    "StoreError",
     "SynthdetectError",
     "TemperatureScaling",
     "TrainingError",
@@ -114,6 +118,7 @@ _HOMES = {
         "MissingExtraError",
         "NotFittedError",
         "RecipeError",
+        "StoreError",
         "SynthdetectError",
         "TrainingError",
     ),
@@ -132,6 +137,7 @@ _HOMES = {
         "Xception",
     ),
     "synthdetect.members.spectrum": ("SpectralMember",),
+    "synthdetect.monitoring.monitor": ("Monitor",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

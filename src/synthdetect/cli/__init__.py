@@ -15,6 +15,7 @@ from synthdetect.cli.card import card
 from synthdetect.cli.compare import compare
 from synthdetect.cli.console import tell
 from synthdetect.cli.info import info
+from synthdetect.cli.monitor import monitor
 from synthdetect.cli.predict import predict
 from synthdetect.cli.train import train
 from synthdetect.errors import SynthdetectError
@@ -86,6 +87,7 @@ def options(
 
 for command in (predict, train, calibrate, compare, card, info):
     app.command()(command)
+app.add_typer(monitor)
 
 
 def main() -> None:
