@@ -188,7 +188,7 @@ class _SqliteConnection:
     def change(self, sql: str, values: Values | Sequence[Values] = ()) -> int:
         many = isinstance(values, list | tuple) and bool(values)
         run = self._raw.executemany if many else self._raw.execute
-        return run(sql, values).rowcount  # type: ignore[operator, no-any-return]
+        return run(sql, values).rowcount
 
     def rows(self, sql: str, values: Values | None = None) -> list[Row]:
         return self._raw.execute(sql, values or {}).fetchall()

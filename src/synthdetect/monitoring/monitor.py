@@ -71,6 +71,12 @@ class Monitor:
     (500, 0)
     """
 
+    threshold: AnyThreshold
+    reference: Reference
+    _alpha: float
+    _training: float
+    _decision: Decision | None
+
     def __init__(self, store: Store, detector: Scorer | None = None) -> None:
         self._store = store
         self._detector = detector
@@ -163,8 +169,7 @@ class Monitor:
             If there is none.
         """
         database = connect(store)
-        if isinstance(store, os.PathLike | str) and database.dialect == "sqlite":
-            check_there(database)
+        check_there(database)
         found = Store.opened(database)
         if found is None:
             raise StoreError(
@@ -404,11 +409,11 @@ class Monitor:
     def _reload(self) -> None:
         meta = read_meta(self._store.database)
         known = json.loads(meta["decision"])
-        self.threshold: AnyThreshold = threshold_from_dict(json.loads(meta["threshold"]))
-        self.reference: Reference = Reference.from_json(meta["reference"])
-        self._training: float = float(json.loads(meta["training"]))
-        self._alpha: float = float(json.loads(meta["alpha"]))
-        self._decision: Decision | None = known and Decision.from_dict(known)
+        self.threshold = threshold_from_dict(json.loads(meta["threshold"]))
+        self.reference = Reference.from_json(meta["reference"])
+        self._training = float(json.loads(meta["training"]))
+        self._alpha = float(json.loads(meta["alpha"]))
+        self._decision = known and Decision.from_dict(known)
         if self._detector is not None:
             self._decision = self._detector.decision_
             self.threshold = self._decision.threshold

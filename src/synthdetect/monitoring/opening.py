@@ -1,14 +1,14 @@
 """Whose store it is, and whether a detector may write to it."""
 
 import json
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.prevalence import Shifted
 from synthdetect.errors import BundleError, StoreError
-from synthdetect.monitoring.connect import Database
+from synthdetect.monitoring.connect import Database, SqliteDatabase
 from synthdetect.monitoring.store import Store, read_meta, write_meta
 
 
@@ -53,5 +53,5 @@ def same_detector(
 
 
 def check_there(database: Database) -> None:
-    if not os.path.exists(database.name):  # noqa: PTH110 - a text that is a path
+    if isinstance(database, SqliteDatabase) and not Path(database.name).exists():
         raise StoreError(f"{database.name}: there is no such file; check the path")

@@ -46,8 +46,8 @@ def _alerts(whole: str, n_members: int) -> list[str]:
         "rule VARCHAR(200) NOT NULL, subject VARCHAR(200) NOT NULL, message TEXT NOT NULL)",
         "CREATE INDEX monitor_alerts_rule ON monitor_alerts (rule, subject)",
         f"CREATE TABLE monitor_outbox (id {whole} PRIMARY KEY, alert {whole} NOT NULL, "
-        "url TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL, due_s DOUBLE PRECISION NOT NULL, "
-        "sent_s DOUBLE PRECISION, error TEXT)",
+        "url TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL, "
+        "due_s DOUBLE PRECISION NOT NULL, sent_s DOUBLE PRECISION, error TEXT)",
         "CREATE INDEX monitor_outbox_due ON monitor_outbox (sent_s, due_s)",
     ]
 

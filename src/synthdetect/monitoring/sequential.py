@@ -23,47 +23,41 @@ Counts = NDArray[np.int64]
 class _Bet:
     """Pays 1 + gain where the conformal p-value is in a region, and so much less elsewhere.
 
-    Parameters
-    ----------
-    share : float
-        Size of the region, so the chance of it if nothing has changed.
-    gain : float
-        At least -1. The expected payment is 1 whatever it is.
-    region : {"low", "high", "both"}
-        p-values near 0 (high values of the quantity), near 1 (low values), or both halves.
+    The region is from `low` to `high`, and its mirror image about 1/2 too if `both`; p-values near
+    0 are high values of the quantity. The gain is at least -1; the expected payment is 1 whatever
+    it is.
     """
 
-    share: float
+    low: float
+    high: float
     gain: float
-    region: str
+    both: bool = False
 
     def __call__(self, p: Floats) -> Floats:
         """Return the payments at p-values of shape (n,)."""
-        inside = {
-            "low": p < self.share,
-            "high": p >= 1 - self.share,
-            "both": np.abs(p - 0.5) >= (1 - self.share) / 2,
-        }[self.region]
-        outside = 1 - self.gain * self.share / (1 - self.share)
+        inside = (p >= self.low) & (p < self.high)
+        share = self.high - self.low
+        if self.both:
+            inside |= (p > 1 - self.high) & (p <= 1 - self.low)
+            share *= 2
+        outside = 1 - self.gain * share / (1 - share)
         return np.where(inside, 1 + self.gain, outside)
 
 
-# Small regions for few images that are new (a rare generator), large ones for all that move a
-# little (heavier compression); gains near the best for a shift that doubles, or multiplies by five,
-# what is in the region. Negative gains on both ends bet that values draw together.
+# Small regions at the ends for few images that are new (a rare generator), large ones for all that
+# move a little (heavier compression); gains near the best where the share of images in a region
+# doubles, or multiplies by five. Negative gains at both ends bet that values draw together.
+_ENDS = ((0.01, 1.0), (0.01, 4.0), (0.03, 1.0), (0.03, 4.0), (0.1, 0.5), (0.1, 2.0))
+_HALVES = ((0.5, 0.15), (0.5, 0.5))
+# Sixteenths, for values that come between those known: neither quite real nor quite synthetic.
+_BETWEEN = 16
 BETS: tuple[_Bet, ...] = (
-    *(
-        _Bet(share, gain, region)
-        for region in ("low", "high")
-        for share, gains in (
-            (0.01, (1.0, 4.0)),
-            (0.03, (1.0, 4.0)),
-            (0.1, (0.5, 2.0)),
-            (0.5, (0.15, 0.5)),
-        )
-        for gain in gains
-    ),
-    *(_Bet(share, gain, "both") for share, gain in ((0.1, 1.0), (0.5, 0.3), (0.5, -0.3))),
+    *(_Bet(0.0, share, gain) for share, gain in _ENDS + _HALVES),
+    *(_Bet(1 - share, 1.0, gain) for share, gain in _ENDS + _HALVES),
+    _Bet(0.0, 0.05, 1.0, both=True),
+    _Bet(0.0, 0.25, 0.3, both=True),
+    _Bet(0.0, 0.25, -0.3, both=True),
+    *(_Bet(i / _BETWEEN, (i + 1) / _BETWEEN, 0.75) for i in range(_BETWEEN)),
 )
 
 
