@@ -1,5 +1,6 @@
 """The monitor as a whole: reports over windows, its alarms, and a new reference."""
 
+import doctest
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 
 from monitored import started, two_members
+from synthdetect.bundle.hub import bundled_names
 from synthdetect.errors import DataError
+from synthdetect.monitoring import monitor as module
+from synthdetect.monitoring import windows
 from synthdetect.monitoring.monitor import Monitor
 from synthdetect.monitoring.windows import Window, seconds_of
 
@@ -138,6 +142,12 @@ def test_windows_and_moments_in_all_their_forms():
     assert str(Window.of("48h")) == "2 d"
     assert str(Window.of(5000)) == "5,000 images"
     assert seconds_of("1970-01-02T00:00+00:00") == seconds_of(DAY) == DAY
+
+
+@pytest.mark.skipif("ensemble-v1" not in bundled_names(), reason="needs ensemble-v1")
+def test_the_examples_of_the_docstrings_hold():
+    for one in (module, windows):
+        assert doctest.testmod(one, extraglobs={"np": np}).failed == 0
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The sequential test: its bound holds, its alarm comes soon, its state is exact."""
 
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, kstest
 
 from monitored import traffic
+from synthdetect.monitoring import sequential
 from synthdetect.monitoring.sequential import BETS, Evidence
 
 
@@ -143,3 +146,7 @@ def test_after_an_alarm_the_state_rests():
 def test_an_impossible_alpha_is_refused(alpha):
     with pytest.raises(ValueError, match="alpha is"):
         Evidence.start(np.arange(10.0), alpha=alpha)
+
+
+def test_the_examples_of_the_docstrings_hold():
+    assert doctest.testmod(sequential, extraglobs={"np": np}).failed == 0

@@ -225,8 +225,10 @@ class AlchemyDatabase:
         self.dialect = self._engine.dialect.name
         self.name = self._engine.url.render_as_string(hide_password=True)
         if hasattr(os, "register_at_fork"):
-            # A child must not talk over its parent's connections.
-            os.register_at_fork(after_in_child=lambda: self._engine.dispose(close=False))
+            # A child must not talk over its parent's connections. The hook stays for ever, so it
+            # must not keep the engine.
+            engine = weakref.ref(self._engine)
+            os.register_at_fork(after_in_child=lambda: _dispose(engine()))
 
     @contextmanager
     def writing(self, *, durable: bool = False) -> Iterator[Connection]:
@@ -240,6 +242,11 @@ class AlchemyDatabase:
     def reading(self) -> contextlib.AbstractContextManager[Connection]:
         """As `Database.reading`."""
         return self.writing()
+
+
+def _dispose(engine: Any) -> None:
+    if engine is not None:
+        engine.dispose(close=False)
 
 
 class _AlchemyConnection:

@@ -233,7 +233,8 @@ class Monitor:
             raise DataError("facts go with scores; those of images are read from the images")
         detector = self._needed_detector()
         parts = (
-            look(part, detector, hashes=hashes) for part in batches(iter_sources(images), BATCH)
+            look(part, detector, hashes=hashes, first=number * BATCH)
+            for number, part in enumerate(batches(iter_sources(images), BATCH))
         )
         if labels is None and (tags is None or isinstance(tags, Mapping)) and np.ndim(when) == 0:
             # Nothing to match with the number of images, so each batch can be written at once.

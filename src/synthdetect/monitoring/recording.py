@@ -60,7 +60,9 @@ class Looked:
     errors: Mapping[int, ImageError]
 
 
-def look(sources: Sequence[Any], detector: Scorer, *, hashes: bool = False) -> Looked:
+def look(
+    sources: Sequence[Any], detector: Scorer, *, hashes: bool = False, first: int = 0
+) -> Looked:
     """Score images and read what their files say; each is read and decoded once.
 
     Parameters
@@ -71,6 +73,8 @@ def look(sources: Sequence[Any], detector: Scorer, *, hashes: bool = False) -> L
     hashes : bool, default=False
         Take the SHA-256 of each file's bytes, by which a label may come later. An array or PIL
         image has none.
+    first : int, default=0
+        Position of the first in the caller's stream, for the names in errors.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def look(sources: Sequence[Any], detector: Scorer, *, hashes: bool = False) -> L
     def encoded() -> Iterator[Any]:
         for i, source in enumerate(sources):
             try:
-                content = _opened(source, source_name(source, i), facts[i], limits, hashes)
+                content = _opened(source, source_name(source, first + i), facts[i], limits, hashes)
             except ImageError as error:
                 errors[i] = error
                 continue
@@ -100,7 +104,7 @@ def look(sources: Sequence[Any], detector: Scorer, *, hashes: bool = False) -> L
             i = opened[image.index]
             if image.value is None:
                 reason = image.error.reason if image.error else "cannot be used"
-                errors[i] = ImageError(source_name(sources[i], i), reason)
+                errors[i] = ImageError(source_name(sources[i], first + i), reason)
                 continue
             decoded, facts[i]["sharpness"] = image.value
             height, width = decoded.shape[:2]
