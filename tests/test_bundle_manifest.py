@@ -338,3 +338,15 @@ def test_reading_manifests_imports_no_heavy_library() -> None:
         check=True,
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_a_cascade_is_kept_and_none_leaves_no_key() -> None:
+    cascade = {"stages": [], "changed": {}, "stopped": []}
+    assert parse({**TREE, "cascade": cascade}).cascade == cascade
+    assert "cascade" not in json.loads(parse(TREE).to_json())
+    assert json.loads(parse({**TREE, "cascade": cascade}).to_json())["cascade"] == cascade
+
+
+def test_a_cascade_that_is_no_object_is_refused() -> None:
+    with pytest.raises(BundleError, match="cascade"):
+        parse({**TREE, "cascade": [1]})

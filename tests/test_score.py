@@ -7,7 +7,7 @@ import pytest
 
 from synthdetect.images.decode import Limits
 from synthdetect.images.views import CenterCrop, Resize
-from synthdetect.members.score import score_stream
+from synthdetect.members.score import Turn, score_stream
 
 
 class Brightness:
@@ -74,3 +74,20 @@ def test_generator_is_drawn_a_bounded_number_ahead():
     for taken, _ in enumerate(itertools.islice(stream, 40), start=1):
         assert drawn <= taken + 2 * 4
     stream.close()
+
+
+def test_later_members_are_asked_about_undecided_images_alone():
+    first, second = Brightness(True), Brightness(False)
+    bright = Turn((0,), lambda logits: logits[:, 0] >= 10)
+    scored = run([picture(i) for i in range(16)], [first, second], turns=[bright], batch_size=16)
+    assert [np.isnan(s.logits[1]) for s in scored] == [i < 10 for i in range(16)]
+    assert [s.logits[0] for s in scored] == list(range(16))
+    assert (first.batches, second.batches) == ([16], [6])
+
+
+def test_nobody_is_asked_when_all_is_clear():
+    first, second = Brightness(False), Brightness(True)
+    clear = Turn((0,), lambda logits: np.zeros(len(logits), dtype=bool))
+    scored = run([picture(1), b"", picture(2)], [first, second], turns=[clear])
+    assert second.batches == []
+    assert [s.error is None for s in scored] == [True, False, True]

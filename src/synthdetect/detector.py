@@ -2,20 +2,21 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from synthdetect.bundle.assemble import assemble, environment, take_apart
+from synthdetect.bundle.assemble import assemble, cascade_of, environment, take_apart
 from synthdetect.bundle.format import Bundle, write_bundle
 from synthdetect.bundle.hub import open_bundle
 from synthdetect.bundle.origin import Origin, described
 from synthdetect.data.dataset import CLASSES, from_arrays, group_names, labels_to_y
 from synthdetect.ensemble.calibrate import CalibratorLearner
+from synthdetect.ensemble.cascade import Cascade, learn_cascade
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
@@ -27,16 +28,14 @@ from synthdetect.images.batches import iter_sources
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.members.base import Member, TrainedMember
-from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
 from synthdetect.scoring.panel import OnError, Panel
+from synthdetect.scoring.predictor import Predictor
 
 if TYPE_CHECKING:
     from synthdetect.training.fit import TrainedEnsemble
 
-UNREADABLE = "unreadable"
 
-
-class Detector(ImageClassifier):
+class Detector(Predictor):
     """Tells real photographs from synthetic images by an ensemble of members.
 
     Parameters
@@ -57,6 +56,10 @@ class Detector(ImageClassifier):
     precision : {"f32", "bf16"}, default="f32"
         Arithmetic of networks. bf16 is faster on CPUs that have it; logits then differ by about 1 %
         and depend on the machine.
+    mode : {"full", "cascade"}, default="full"
+        "cascade" asks members in turn, and the rest only about images that are not clear yet:
+        faster, with another probability where it stops and, rarely, another decision
+        (`cascade_.changed` says how rarely). It needs a detector that has a cascade.
     workers : int, optional
         Threads that decode; by default one a core.
     limits : Limits, optional
@@ -73,6 +76,8 @@ class Detector(ImageClassifier):
     members_ : tuple of TrainedMember
     decision_ : Decision
         Combiner, calibrator and threshold.
+    cascade_ : Cascade or None
+        What `mode="cascade"` goes by.
     errors_ : dict of int to ImageError
         Of the last call with `on_error="nan"`: why an image has no result, by its position. Calls
         from several threads at once overwrite each other's.
@@ -86,6 +91,7 @@ class Detector(ImageClassifier):
     """
 
     errors_: dict[int, ImageError]
+    cascade_: Cascade | None
     _origin: Origin
     # What was loaded, as long as it is what the detector is.
     _bundle: Bundle | None
@@ -100,6 +106,7 @@ class Detector(ImageClassifier):
         policy: Policy | None = None,
         augmentation: Augmentation | None = None,
         precision: str = "f32",
+        mode: str = "full",
         workers: int | None = None,
         limits: Limits | None = None,
         random_state: int = 0,
@@ -110,6 +117,7 @@ class Detector(ImageClassifier):
         self.policy = policy
         self.augmentation = augmentation
         self.precision = precision
+        self.mode = mode
         self.workers = workers
         self.limits = limits
         self.random_state = random_state
@@ -137,8 +145,9 @@ class Detector(ImageClassifier):
         bundle = open_bundle(name_or_path)
         members, decision = take_apart(bundle)
         detector = cls(**options)
-        detector._adopt(members, decision, Origin.of(bundle))
+        detector._adopt(members, decision, Origin.of(bundle), cascade_of(bundle))
         detector._bundle = bundle
+        detector._turns()
         return detector
 
     @classmethod
@@ -201,118 +210,6 @@ class Detector(ImageClassifier):
                 dataset, recipe, out=Path(out or temporary), resume=resume, learners=learners
             )
         return self._adopt_training(ensemble)
-
-    def predict_proba(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        images : path, bytes, PIL image, array, directory, or an iterable of those
-            Arrays are uint8, (h, w), (h, w, 3) or (h, w, 4); a uint8 array of shape (n, h, w, c) is
-            n images. Generators are read as they are needed.
-        on_error : {"raise", "nan"}, default="raise"
-            What a bad image does: raise `ImageError`, or give a row of NaN and its reason in
-            `errors_`.
-
-        Returns
-        -------
-        proba : ndarray of shape (n, 2), float64
-            P(real), P(synthetic).
-
-        Raises
-        ------
-        ImageError
-            If an image cannot be used and `on_error` is "raise".
-        NotFittedError
-            If the detector was neither loaded nor fitted.
-        """
-        p = self._probabilities(images, on_error)
-        return np.column_stack([1 - p, p])
-
-    def decision_function(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
-        """Return log-odds of P(synthetic) above those of the threshold.
-
-        Parameters
-        ----------
-        images, on_error
-            As for `predict_proba`.
-
-        Returns
-        -------
-        margin : ndarray of shape (n,), float64
-            At least 0 where the decision is synthetic.
-
-        Raises
-        ------
-        ImageError, NotFittedError
-            As `predict_proba`.
-        """
-        p = self._probabilities(images, on_error)
-        with np.errstate(divide="ignore"):
-            return np.log(p) - np.log1p(-p) - _log_odds(self.threshold_)
-
-    def predict(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.str_]:
-        """Return the decision at `threshold_`.
-
-        Parameters
-        ----------
-        images, on_error
-            As for `predict_proba`.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), str
-            `real` or `synthetic`, `uncertain` where the threshold is a band; `unreadable` where
-            `on_error="nan"` kept a bad image.
-
-        Raises
-        ------
-        ImageError, NotFittedError
-            As `predict_proba`.
-        """
-        p = self._probabilities(images, on_error)
-        return np.where(np.isnan(p), UNREADABLE, self._fitted().threshold.decide(p))
-
-    def member_logits(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
-        """Return what each member says, before the combiner.
-
-        Parameters
-        ----------
-        images, on_error
-            As for `predict_proba`.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, members), float64
-            Columns as `members_`; positive means synthetic.
-
-        Raises
-        ------
-        ImageError, NotFittedError
-            As `predict_proba`.
-        """
-        return self._logits(images, on_error)
-
-    def stream(self, images: Any) -> Iterator[tuple[str, float, ImageError | None]]:
-        """Yield results one by one, in order, for streams of any length.
-
-        Parameters
-        ----------
-        images : as for `predict_proba`
-
-        Yields
-        ------
-        name : str
-            The image's path, or `image 3`.
-        p : float
-            P(synthetic); NaN for a bad image.
-        error : ImageError or None
-            Why it is bad.
-        """
-        decision = self._fitted()
-        for scored in self._ready().stream(images, limits=self.limits, workers=self.workers):
-            p = float(decision.probability(scored.logits[np.newaxis])[0])
-            yield scored.name, p, scored.error
 
     def calibrate(
         self,
@@ -390,9 +287,19 @@ class Detector(ImageClassifier):
             groups=None if groups is None else group_names(rows)[good],
             seed=self.random_state,
         )
-        errors = self.errors_
+        errors, cascade = self.errors_, self.cascade_
         self._adopt(self.members_, learned, self._origin.changed(what))
         self.errors_ = errors
+        if cascade is not None:
+            order = [c for stage in cascade.stages for c in stage.columns]
+            self.cascade_ = learn_cascade(
+                learned,
+                logits[good],
+                rows.y[good],
+                order=[*dict.fromkeys(order)],
+                groups=None if groups is None else group_names(rows)[good],
+                seed=self.random_state,
+            )
         return self
 
     def evaluate(
@@ -476,6 +383,7 @@ class Detector(ImageClassifier):
                 name=origin.name,
                 license_name=origin.license,
                 facts=origin.facts,
+                cascade=self.cascade_,
             )
         write_bundle(path, manifest, files)
         return Path(path)
@@ -490,9 +398,6 @@ class Detector(ImageClassifier):
         names = ", ".join(member.name for member in self.members_)
         return f"<Detector {self._origin.name}: {names}; threshold {self.threshold_:.4f}>"
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "decision_")
-
     def _adopt_training(self, ensemble: "TrainedEnsemble") -> "Detector":
         facts = {
             "figures": ensemble.figures,
@@ -501,11 +406,16 @@ class Detector(ImageClassifier):
             "environment": environment(trained=True),
             "created": datetime.now(UTC).date().isoformat(),
         }
-        self._adopt(ensemble.members, ensemble.decision, Origin(ensemble.name, facts))
+        origin = Origin(ensemble.name, facts)
+        self._adopt(ensemble.members, ensemble.decision, origin, ensemble.cascade)
         return self
 
     def _adopt(
-        self, members: tuple[TrainedMember, ...], decision: Decision, origin: Origin
+        self,
+        members: tuple[TrainedMember, ...],
+        decision: Decision,
+        origin: Origin,
+        cascade: Cascade | None = None,
     ) -> None:
         self.classes_ = np.array(CLASSES)
         self.threshold_ = decision.threshold.value
@@ -513,6 +423,7 @@ class Detector(ImageClassifier):
             self._panel = Panel(members, precision=self.precision)
         self.members_ = members
         self.decision_ = decision
+        self.cascade_ = cascade
         self.errors_ = {}
         self._origin = origin
         self._bundle = None
@@ -522,41 +433,3 @@ class Detector(ImageClassifier):
             "combiner": combiner_learner(self.combiner),
             "calibrator": calibrator_learner(self.calibrator),
         }
-
-    def _fitted(self) -> Decision:
-        if not hasattr(self, "decision_"):
-            raise UnfittedError(
-                "this Detector has no trained members; use Detector.load('ensemble-v1') or fit it"
-            )
-        return self.decision_
-
-    def _ready(self) -> Panel:
-        self._fitted()
-        if self.precision != self._panel.precision:
-            self._panel = Panel(self.members_, precision=self.precision)
-        return self._panel
-
-    def _logits(
-        self, images: Any, on_error: OnError, *, remember: bool = False
-    ) -> NDArray[np.float64]:
-        panel = self._ready()
-        self.errors_ = {}
-        logits, self.errors_ = panel.logits(
-            images,
-            limits=self.limits,
-            workers=self.workers,
-            on_error=on_error,
-            remember=remember,
-        )
-        return logits
-
-    def _probabilities(
-        self, images: Any, on_error: OnError, *, remember: bool = False
-    ) -> NDArray[np.float64]:
-        decision = self._fitted()
-        return decision.probability(self._logits(images, on_error, remember=remember))
-
-
-def _log_odds(p: float) -> float:
-    with np.errstate(divide="ignore"):
-        return float(np.log(p) - np.log1p(-p))

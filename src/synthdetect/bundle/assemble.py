@@ -9,6 +9,7 @@ from synthdetect.bundle.arrays import arrays_from_bytes, arrays_to_bytes
 from synthdetect.bundle.entries import MemberEntry
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.manifest import Manifest
+from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import BundleError
 from synthdetect.members.base import TrainedMember
@@ -25,6 +26,7 @@ def assemble(
     name: str,
     license_name: str,
     facts: Mapping[str, Any],
+    cascade: Cascade | None = None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and the files of a detector, for `write_bundle`.
 
@@ -38,6 +40,7 @@ def assemble(
         Of the weights.
     facts : mapping
         `training_data`, `recipe`, `figures`, `environment` and `created` of the manifest.
+    cascade : Cascade, optional
 
     Returns
     -------
@@ -71,6 +74,7 @@ def assemble(
         name=name,
         members=tuple(entries),
         license=license_name,
+        cascade=None if cascade is None else cascade.to_dict(),
         **decision.to_dict(),
         **facts,
     )
@@ -120,6 +124,23 @@ def take_apart(bundle: Bundle) -> tuple[tuple[TrainedMember, ...], Decision]:
             "get the bundle again"
         )
     return tuple(members), decision
+
+
+def cascade_of(bundle: Bundle) -> Cascade | None:
+    """Return the cascade of a verified bundle, if it has one.
+
+    Raises
+    ------
+    BundleError
+        If it is not one of ours.
+    """
+    described = bundle.manifest.cascade
+    if described is None:
+        return None
+    try:
+        return Cascade.from_dict(described, n_members=len(bundle.manifest.members))
+    except ValueError as error:
+        raise BundleError(f"manifest.json: {error}") from error
 
 
 def environment(*, trained: bool) -> dict[str, str]:

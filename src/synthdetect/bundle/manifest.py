@@ -63,6 +63,8 @@ class Manifest:
         `("real", "synthetic")`.
     schema_version : int
         `SCHEMA_VERSION`.
+    cascade : mapping or None
+        A JSON object, likewise; None (and no key in the file) if members are always all asked.
 
     Raises
     ------
@@ -84,6 +86,7 @@ class Manifest:
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     classes: tuple[str, ...] = CLASSES
     schema_version: int = SCHEMA_VERSION
+    cascade: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _check_version(self.schema_version)
@@ -97,6 +100,8 @@ class Manifest:
                 raise invalid(f"{part}: kind", kind, "the name of its class, a string")
         for part in ("training_data", "recipe", "figures"):
             json_object(getattr(self, part), part)
+        if self.cascade is not None:
+            json_object(self.cascade, "cascade")
         for library, version in json_object(self.environment, "environment").items():
             if not isinstance(version, str):
                 raise invalid(f"environment: {library}", version, "a version, as a string")
@@ -128,7 +133,9 @@ class Manifest:
         tree = json_object(parse_json(content), "the whole")
         # The version comes first: the keys of another version would only confuse.
         _check_version(tree.get("schema_version"))
-        values = exact_keys(tree, [f.name for f in fields(cls)], "the whole")
+        names = [f.name for f in fields(cls)]
+        wanted = names if "cascade" in tree else [name for name in names if name != "cascade"]
+        values = exact_keys(tree, wanted, "the whole")
         values["members"] = tuple(
             read_member(value, i) for i, value in enumerate(json_list(tree["members"], "members"))
         )
@@ -153,6 +160,8 @@ class Manifest:
             If a free part holds what JSON cannot say: NaN, infinity, arrays, objects of classes.
         """
         tree = {f.name: getattr(self, f.name) for f in fields(self)}
+        if self.cascade is None:
+            del tree["cascade"]
         tree["members"] = [
             {f.name: getattr(member, f.name) for f in fields(member)}
             | {"view": view_to_dict(member.view)}

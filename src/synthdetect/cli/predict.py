@@ -34,6 +34,13 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
+class Mode(StrEnum):
+    """Which members are asked."""
+
+    full = "full"
+    cascade = "cascade"
+
+
 @dataclass
 class _Tally:
     """What the summary says; grows while rows pass."""
@@ -82,6 +89,13 @@ def predict(
     precision: Annotated[
         Precision, typer.Option(help="bf16 is faster on CPUs that have it, and less exact.")
     ] = Precision.f32,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="cascade asks the first members first, and the others about images that are not "
+            "clear yet: faster, if the bundle has a cascade."
+        ),
+    ] = Mode.full,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Threads that decode images.", show_default="one a core"),
@@ -120,7 +134,8 @@ def predict(
         from synthdetect.detector import Detector
         from synthdetect.ensemble.threshold import Threshold
 
-        detector = Detector.load(bundle, precision=precision.value, workers=workers)
+        options = {"precision": precision.value, "mode": mode.value, "workers": workers}
+        detector = Detector.load(bundle, **options)
         decider = detector.decision_.threshold
         if threshold is not None:
             decider = Threshold(threshold, "--threshold")

@@ -164,7 +164,8 @@ def augment(pixels: Pixels, augmentation: Augmentation, rng: np.random.Generator
         noise_sigma = float(rng.uniform(*augmentation.noise_sigma))
         steps.append(lambda image: noise(image, sigma=noise_sigma, rng=rng))
     if rng.random() < augmentation.tone:
-        brightness, contrast, gamma = np.exp(rng.uniform(*np.log(augmentation.tone_scale), size=3))
+        low, high = np.log(augmentation.tone_scale)
+        brightness, contrast, gamma = np.exp(rng.uniform(low, high, size=3))
         steps.append(
             lambda image: tone(image, brightness=brightness, contrast=contrast, gamma=gamma)
         )

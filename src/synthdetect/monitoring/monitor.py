@@ -98,7 +98,8 @@ class Monitor:
         Parameters
         ----------
         detector : Detector
-            Fitted or loaded.
+            Fitted or loaded. Images are shown to all its members, with `mode="cascade"` too, since
+            members that were not asked cannot be compared.
         reference : scores or images, optional
             What is normal: some thousand images of your own traffic, or what the detector said of
             them, P(synthetic) of shape (n,) or logits of shape (n, members). Needed where the store

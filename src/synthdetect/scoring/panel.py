@@ -1,16 +1,19 @@
 """Members that are ready to look at images, together."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthdetect.ensemble.cascade import Cascade
+from synthdetect.ensemble.combine import Combiner
 from synthdetect.errors import ImageError
 from synthdetect.images.decode import DEFAULT_LIMITS, Limits
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.registry import load_scorer
-from synthdetect.members.score import Scored, score_stream
+from synthdetect.members.score import Scored, Turn, score_stream
 from synthdetect.scoring.cache import ScoreCache, remembered
 
 OnError = Literal["raise", "nan"]
@@ -38,11 +41,21 @@ class Panel:
         self._cache = ScoreCache()
 
     def stream(
-        self, images: Any, *, limits: Limits | None = None, workers: int | None = None
+        self,
+        images: Any,
+        *,
+        limits: Limits | None = None,
+        workers: int | None = None,
+        turns: Sequence[Turn] = (),
     ) -> Iterator[Scored]:
         """Yield the logits of each image, in order; parameters are those of `score_stream`."""
         return score_stream(
-            images, self._views, self._scorers, limits=limits or DEFAULT_LIMITS, workers=workers
+            images,
+            self._views,
+            self._scorers,
+            limits=limits or DEFAULT_LIMITS,
+            workers=workers,
+            turns=turns,
         )
 
     def logits(
@@ -53,6 +66,7 @@ class Panel:
         workers: int | None = None,
         on_error: OnError = "raise",
         remember: bool = False,
+        turns: Sequence[Turn] = (),
     ) -> tuple[NDArray[np.float64], dict[int, ImageError]]:
         """Return the logits of all images, and why some have none.
 
@@ -65,6 +79,8 @@ class Panel:
         remember : bool, default=False
             Keep the logits in memory, by the content of each image (SHA-256), for later calls.
             What was kept is used in any case.
+        turns : sequence of Turn, optional
+            As for `score_stream`; nothing is kept or used then, as logits are not of all members.
 
         Returns
         -------
@@ -84,10 +100,10 @@ class Panel:
         limits = limits or DEFAULT_LIMITS
 
         def score(sources: Any) -> Iterator[Scored]:
-            return self.stream(sources, limits=limits, workers=workers)
+            return self.stream(sources, limits=limits, workers=workers, turns=turns)
 
         stream = score(images)
-        if remember or len(self._cache):
+        if not turns and (remember or len(self._cache)):
             stream = remembered(images, score, self._cache, limits=limits, keep=remember)
         rows, errors = [], {}
         for scored in stream:
@@ -97,3 +113,13 @@ class Panel:
                 errors[scored.index] = scored.error
             rows.append(np.broadcast_to(scored.logits, len(self._scorers)))
         return np.stack(rows) if rows else np.empty((0, len(self._scorers))), errors
+
+
+def turns_of(cascade: Cascade, combiner: Combiner) -> tuple[Turn, ...]:
+    """Return who is asked in turn, for `score_stream`."""
+    turns, before = [], set[int]()
+    for stage in cascade.stages:
+        new = tuple(column for column in stage.columns if column not in before)
+        turns.append(Turn(new, partial(stage.undecided, combiner)))
+        before |= set(new)
+    return tuple(turns)

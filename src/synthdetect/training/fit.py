@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synthdetect.data.confounds import dataset_confounds
 from synthdetect.data.dataset import Dataset, group_names, hold_out, require_classes
 from synthdetect.ensemble.calibrate import CalibratorLearner
+from synthdetect.ensemble.cascade import Cascade, learn_cascade
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import (
     Decision,
@@ -54,6 +55,8 @@ class TrainedEnsemble:
     decision : Decision
     figures, recipe, training_data : dict
         JSON-ready: how it measured, how it was trained, on what.
+    cascade : Cascade or None
+        Where the recipe has one.
     """
 
     name: str
@@ -62,6 +65,7 @@ class TrainedEnsemble:
     figures: dict[str, Any]
     recipe: dict[str, Any]
     training_data: dict[str, Any]
+    cascade: Cascade | None = None
 
 
 def train_ensemble(
@@ -121,6 +125,7 @@ def train_ensemble(
         figures=figures,
         recipe=recipe_to_dict(recipe),
         training_data={"manifest_sha256": dataset.sha256, "counts": dataset.counts()},
+        cascade=_cascade(logits, val, decision, recipe),
     )
 
 
@@ -248,6 +253,17 @@ def _decide(logits: NDArray[np.float64], val: Dataset, learners: Learners, seed:
         groups=group_names(val),
         seed=seed,
     )
+
+
+def _cascade(
+    logits: NDArray[np.float64], val: Dataset, decision: Decision, recipe: Recipe
+) -> Cascade | None:
+    if not recipe.cascade:
+        return None
+    names = [member.name for member in recipe.members]
+    order = [names.index(name) for name in recipe.cascade]
+    groups = group_names(val)
+    return learn_cascade(decision, logits, val.y, order=order, groups=groups, seed=recipe.seed)
 
 
 def _figures(

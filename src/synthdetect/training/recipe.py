@@ -35,6 +35,9 @@ class Recipe:
     seed : int
     pairs : tuple of (str, str)
         A real and a synthetic source that share crop, size and history: measured on their own.
+    cascade : tuple of str
+        Members that a cascade asks first, in this order; it asks all others at the end. Empty for
+        none.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     pairs: tuple[tuple[str, str], ...] = ()
+    cascade: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not DETECTOR_NAME.fullmatch(self.name):
@@ -77,6 +81,7 @@ class Recipe:
         if len(set(names)) < len(names):
             raise RecipeError(f"two members share a name in {names}; give each its own")
         _check_teachers(self.members)
+        _check_cascade(self.cascade, names)
 
 
 def read_recipe(path: str | Path, *, weights_dir: str | Path | None = None) -> Recipe:
@@ -126,6 +131,7 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "seed": recipe.seed,
         "pairs": [list(pair) for pair in recipe.pairs],
+        "cascade": list(recipe.cascade),
         "augmentation": dataclasses.asdict(recipe.augmentation),
         "members": [member_options(member) for member in recipe.members],
     }
@@ -168,7 +174,7 @@ def only_members(recipe: Recipe, names: Iterable[str]) -> Recipe:
             wanted.add(member.name)
             member = teacher_of(member, recipe)
     chosen = tuple(member for member in recipe.members if member.name in wanted)
-    return dataclasses.replace(recipe, members=chosen)
+    return dataclasses.replace(recipe, members=chosen, cascade=())
 
 
 def _check_teachers(members: Iterable[AnyMember]) -> None:
@@ -182,6 +188,18 @@ def _check_teachers(members: Iterable[AnyMember]) -> None:
                     f"before it; those are {', '.join(earlier) or 'none'}"
                 )
             earlier.append(member.name)
+
+
+def _check_cascade(cascade: tuple[str, ...], names: list[str]) -> None:
+    """Raise RecipeError unless a cascade asks some of two members or more, each once."""
+    for name in cascade:
+        if name not in names:
+            raise RecipeError(f"cascade: there is no member {name!r}; {_nearest(str(name), names)}")
+    if cascade and (len(set(cascade)) < len(cascade) or len(names) < 2):
+        raise RecipeError(
+            f"cascade is {list(cascade)}; name some of at least two members, each once, in the "
+            "order in which they are asked"
+        )
 
 
 def _recipe(table: dict[str, Any], folders: list[Path]) -> Recipe:

@@ -1,0 +1,217 @@
+"""A trained ensemble that looks at images: probabilities, decisions, logits, streams."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthdetect.ensemble.cascade import Cascade
+from synthdetect.ensemble.learn import Decision
+from synthdetect.errors import BundleError, ImageError
+from synthdetect.images.decode import Limits
+from synthdetect.members.base import TrainedMember
+from synthdetect.members.score import Turn
+from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
+from synthdetect.scoring.panel import OnError, Panel, turns_of
+
+UNREADABLE = "unreadable"
+
+
+class Predictor(ImageClassifier):
+    """What a detector does with images once it has members and a decision.
+
+    A subclass sets `members_`, `decision_`, `cascade_`, `threshold_`, `_panel` and the options
+    `precision`, `mode`, `limits` and `workers`.
+    """
+
+    members_: tuple[TrainedMember, ...]
+    decision_: Decision
+    cascade_: Cascade | None
+    threshold_: float
+    errors_: dict[int, ImageError]
+    precision: str
+    mode: str
+    limits: Limits | None
+    workers: int | None
+    _panel: Panel
+
+    def predict_proba(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        images : path, bytes, PIL image, array, directory, or an iterable of those
+            Arrays are uint8, (h, w), (h, w, 3) or (h, w, 4); a uint8 array of shape (n, h, w, c) is
+            n images. Generators are read as they are needed.
+        on_error : {"raise", "nan"}, default="raise"
+            What a bad image does: raise `ImageError`, or give a row of NaN and its reason in
+            `errors_`.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, 2), float64
+            P(real), P(synthetic).
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be used and `on_error` is "raise".
+        NotFittedError
+            If the detector was neither loaded nor fitted.
+        """
+        p = self._probabilities(images, on_error)
+        return np.column_stack([1 - p, p])
+
+    def decision_function(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
+        """Return log-odds of P(synthetic) above those of the threshold.
+
+        Parameters
+        ----------
+        images, on_error
+            As for `predict_proba`.
+
+        Returns
+        -------
+        margin : ndarray of shape (n,), float64
+            At least 0 where the decision is synthetic.
+
+        Raises
+        ------
+        ImageError, NotFittedError
+            As `predict_proba`.
+        """
+        p = self._probabilities(images, on_error)
+        with np.errstate(divide="ignore"):
+            return np.log(p) - np.log1p(-p) - _log_odds(self.threshold_)
+
+    def predict(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.str_]:
+        """Return the decision at `threshold_`.
+
+        Parameters
+        ----------
+        images, on_error
+            As for `predict_proba`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), str
+            `real` or `synthetic`, `uncertain` where the threshold is a band; `unreadable` where
+            `on_error="nan"` kept a bad image.
+
+        Raises
+        ------
+        ImageError, NotFittedError
+            As `predict_proba`.
+        """
+        p = self._probabilities(images, on_error)
+        return np.where(np.isnan(p), UNREADABLE, self._fitted().threshold.decide(p))
+
+    def member_logits(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
+        """Return what each member says, before the combiner.
+
+        Parameters
+        ----------
+        images, on_error
+            As for `predict_proba`.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, members), float64
+            Columns as `members_`; positive means synthetic.
+
+        Raises
+        ------
+        ImageError, NotFittedError
+            As `predict_proba`.
+        """
+        return self._logits(images, on_error)
+
+    def stream(self, images: Any) -> Iterator[tuple[str, float, ImageError | None]]:
+        """Yield results one by one, in order, for streams of any length.
+
+        Parameters
+        ----------
+        images : as for `predict_proba`
+
+        Yields
+        ------
+        name : str
+            The image's path, or `image 3`.
+        p : float
+            P(synthetic); NaN for a bad image.
+        error : ImageError or None
+            Why it is bad.
+        """
+        self._fitted()
+        for scored in self._ready().stream(
+            images, limits=self.limits, workers=self.workers, turns=self._turns()
+        ):
+            p = float(self._probability(scored.logits[np.newaxis])[0])
+            yield scored.name, p, scored.error
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "decision_")
+
+    def _fitted(self) -> Decision:
+        if not hasattr(self, "decision_"):
+            raise UnfittedError(
+                "this Detector has no trained members; use Detector.load('ensemble-v1') or fit it"
+            )
+        return self.decision_
+
+    def _ready(self) -> Panel:
+        self._fitted()
+        if self.precision != self._panel.precision:
+            self._panel = Panel(self.members_, precision=self.precision)
+        return self._panel
+
+    def _turns(self) -> tuple[Turn, ...]:
+        """Return who is asked first; nobody in particular where all members always are."""
+        if self.mode not in ("full", "cascade"):
+            raise ValueError(f"mode is {self.mode!r}; use 'full' or 'cascade'")
+        if self.mode == "full":
+            return ()
+        if self.cascade_ is None:
+            raise BundleError(
+                "this detector has no cascade; use mode='full', or name members in the key "
+                "'cascade' of the recipe and train"
+            )
+        return turns_of(self.cascade_, self.decision_.combiner)
+
+    def _logits(
+        self,
+        images: Any,
+        on_error: OnError,
+        *,
+        remember: bool = False,
+        turns: tuple[Turn, ...] = (),
+    ) -> NDArray[np.float64]:
+        panel = self._ready()
+        self.errors_ = {}
+        logits, self.errors_ = panel.logits(
+            images,
+            limits=self.limits,
+            workers=self.workers,
+            on_error=on_error,
+            remember=remember,
+            turns=turns,
+        )
+        return logits
+
+    def _probabilities(
+        self, images: Any, on_error: OnError, *, remember: bool = False
+    ) -> NDArray[np.float64]:
+        self._fitted()
+        turns = self._turns()
+        return self._probability(self._logits(images, on_error, remember=remember, turns=turns))
+
+    def _probability(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.mode == "cascade" and self.cascade_ is not None:
+            return self.cascade_.probability(self.decision_, logits)
+        return self.decision_.probability(logits)
+
+
+def _log_odds(p: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.log(p) - np.log1p(-p))

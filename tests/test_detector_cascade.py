@@ -1,0 +1,108 @@
+"""A detector that asks its members in turn."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from conftest import labelled_arrays
+from synthdetect import Detector, Fixed, SpectralMember
+from synthdetect.data.dataset import from_arrays
+from synthdetect.errors import BundleError, RecipeError
+from synthdetect.images.views import Crops
+from synthdetect.training.fit import train_ensemble
+from synthdetect.training.recipe import Recipe, only_members
+
+QUICK = {"view": Crops(1, 128), "copies": 0, "n_hidden": 8, "n_epochs": 40, "learning_rate": 3e-3}
+FIRST = SpectralMember(name="first", n_nets=1, **QUICK)
+SECOND = SpectralMember(name="second", n_nets=2, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """Bundle of two members and a cascade that asks the first one first."""
+    folder = tmp_path_factory.mktemp("cascade")
+    recipe = Recipe(members=(FIRST, SECOND), cascade=("first",), seed=1)
+    dataset = from_arrays(*labelled_arrays(60, seed=5))
+    trained = train_ensemble(dataset, recipe, out=folder / "run")
+    return Detector.from_training(trained).save(folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return labelled_arrays(20, seed=6)[0]
+
+
+def test_cascade_comes_back_from_the_bundle(path):
+    detector = Detector.load(path)
+    assert [stage.columns for stage in detector.cascade_.stages] == [(0,)]
+    assert detector.cascade_.changed.n == 24
+
+
+def test_decisions_are_those_of_the_whole_ensemble(path, images):
+    full, cascade = (Detector.load(path, mode=mode) for mode in ("full", "cascade"))
+    assert (full.predict(images) == cascade.predict(images)).all()
+
+
+def test_images_that_stop_get_the_probability_of_their_stage(path, images):
+    cascade = Detector.load(path, mode="cascade")
+    logits = cascade.member_logits(images)
+    assert np.isfinite(logits).all()
+    stage, decision = cascade.cascade_.stages[0], cascade.decision_
+    stops = ~stage.undecided(decision.combiner, logits)
+    assert stops.any()
+    p = cascade.predict_proba(images)[:, 1]
+    np.testing.assert_array_equal(p[stops], stage.probability(decision.combiner, logits)[stops])
+    np.testing.assert_array_equal(p[~stops], decision.probability(logits)[~stops])
+
+
+def test_stream_and_batches_of_any_size_agree(path, images):
+    cascade = Detector.load(path, mode="cascade")
+    p = cascade.predict_proba(images)[:, 1]
+    np.testing.assert_array_equal([found for _, found, _ in cascade.stream(iter(images))], p)
+    np.testing.assert_array_equal([cascade.predict_proba([i])[0, 1] for i in images[:3]], p[:3])
+
+
+def test_logits_that_are_remembered_do_not_change_the_cascade(path, images):
+    cascade = Detector.load(path, mode="cascade")
+    before = cascade.predict_proba(images)
+    cascade.calibrate(images, [0] * 20 + [1] * 20, policy=Fixed(cascade.threshold_))
+    again = Detector.load(path, mode="cascade")
+    again.cascade_ = cascade.cascade_
+    np.testing.assert_array_equal(cascade.predict_proba(images), again.predict_proba(images))
+    assert before.shape == (40, 2)
+
+
+def test_calibration_learns_the_bands_again(path, images):
+    detector = Detector.load(path)
+    before = detector.cascade_
+    detector.calibrate(images, [0] * 20 + [1] * 20, policy=Fixed(0.9))
+    assert detector.cascade_ != before
+    assert all(stage.high >= 0.9 for stage in detector.cascade_.stages)
+
+
+def test_detector_without_a_cascade_says_so(tiny_bundle):
+    with pytest.raises(BundleError, match="has no cascade; use mode='full'"):
+        Detector.load(tiny_bundle, mode="cascade")
+    with pytest.raises(ValueError, match="mode is 'quick'"):
+        Detector.load(tiny_bundle, mode="quick")
+
+
+@pytest.mark.parametrize(
+    ("cascade", "message"),
+    [(("frist",), "did you mean first"), (("first", "first"), "each once")],
+)
+def test_impossible_cascades_are_refused(cascade, message):
+    with pytest.raises(RecipeError, match=message):
+        Recipe(members=(FIRST, SECOND), cascade=cascade)
+
+
+def test_one_member_is_no_cascade():
+    with pytest.raises(RecipeError, match="at least two members"):
+        Recipe(members=(FIRST,), cascade=("first",))
+
+
+def test_part_of_a_recipe_has_no_cascade():
+    recipe = Recipe(members=(FIRST, SECOND), cascade=("first",))
+    assert only_members(recipe, ["second"]).cascade == ()
+    assert dataclasses.replace(recipe, cascade=()).members == recipe.members
