@@ -27,6 +27,7 @@ from synthdetect.images.views import view_to_dict
 from synthdetect.members.backbones import MobileNetV2, Schedule
 from synthdetect.members.registry import KINDS
 from synthdetect.members.spectrum import SpectralMember
+from synthdetect.monitoring.rules import FIGURES, read_rules
 from synthdetect.training.recipe import Recipe, read_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -251,11 +252,19 @@ def test_the_recipe_reference_has_every_key_and_its_default(heading, options):
             assert default == as_text(value), name
 
 
-@pytest.mark.parametrize("recipe", pages_with_blocks("toml"))
-def test_recipes_of_the_pages_are_valid(recipe, tmp_path):
-    path = tmp_path / "recipe.toml"
-    path.write_text(recipe, encoding="utf-8")
-    assert read_recipe(path).members
+@pytest.mark.parametrize("settings", pages_with_blocks("toml"))
+def test_recipes_and_rules_of_the_pages_are_valid(settings, tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text(settings, encoding="utf-8")
+    if "[[rules]]" in settings:
+        assert read_rules(path).rules
+    else:
+        assert read_recipe(path).members
+
+
+def test_the_monitoring_page_has_every_figure_of_a_rule():
+    told = table_rows((ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8"), "## Tell me")
+    assert {name: told[name] for name in FIGURES} == {n: words for n, (_, words) in FIGURES.items()}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         NotFittedError,
         RecipeError,
+        StoreError,
         SynthdetectError,
         TrainingError,
     )
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     )
     from synthdetect.members.spectrum import SpectralMember
     from synthdetect.stress import stress_test
+    from synthdetect.monitoring.monitor import Monitor
 
 __version__ = "0.1.0.dev0"
 
@@ -74,6 +76,7 @@ __all__ = [
     "MissingExtraError",
     "MobileNetV2",
     "MobileNetV3Large",
+    "Monitor",
     "NotFittedError",
     "PlattScaling",
     "RecipeError",
@@ -83,6 +86,7 @@ __all__ = [
     "SoftVote",
     "SpectralMember",
     "Stacking",
+    "StoreError",
     "SynthdetectError",
     "TemperatureScaling",
     "TrainingError",
@@ -116,6 +120,7 @@ _HOMES = {
         "MissingExtraError",
         "NotFittedError",
         "RecipeError",
+        "StoreError",
         "SynthdetectError",
         "TrainingError",
     ),
@@ -135,6 +140,7 @@ _HOMES = {
     ),
     "synthdetect.members.spectrum": ("SpectralMember",),
     "synthdetect.stress": ("stress_test",),
+    "synthdetect.monitoring.monitor": ("Monitor",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -55,3 +55,7 @@ class MissingExtraError(SynthdetectError, ImportError):
 
 class NotFittedError(SynthdetectError, ValueError, AttributeError):
     """The detector was neither loaded nor fitted."""
+
+
+class StoreError(SynthdetectError, RuntimeError):
+    """A monitor's store cannot be opened, is of another detector, or the database refused."""

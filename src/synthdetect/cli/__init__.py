@@ -16,6 +16,7 @@ from synthdetect.cli.card import card
 from synthdetect.cli.compare import compare
 from synthdetect.cli.console import tell
 from synthdetect.cli.info import info
+from synthdetect.cli.monitor import monitor
 from synthdetect.cli.predict import predict
 from synthdetect.cli.stress import stress
 from synthdetect.cli.train import train
@@ -89,6 +90,7 @@ def options(
 for command in (predict, train, calibrate, compare, stress, card, info):
     app.command()(command)
 app.add_typer(bundles, name="bundles")
+app.add_typer(monitor)
 
 
 def main() -> None:

@@ -1,0 +1,261 @@
+"""`synthdetect monitor`: what a detector meets in use."""
+
+import csv
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synthdetect.cli.console import printable, tell
+from synthdetect.cli.output import opened
+from synthdetect.errors import DataError
+
+if TYPE_CHECKING:
+    pass
+
+FOUND_SOMETHING = 1
+
+monitor = typer.Typer(
+    name="monitor",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Record what a detector says in use, and tell when it is no longer like before.",
+)
+
+Store = Annotated[
+    str,
+    typer.Argument(
+        metavar="STORE",
+        help="A SQLite file; or the URL of a database, dialect+driver://user@host/name "
+        "(needs synthdetect[sql]).",
+        show_default=False,
+    ),
+]
+Bundle = Annotated[str, typer.Option(help="A bundled detector's name, or the path of a bundle.")]
+TagOption = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="May be repeated.")
+]
+
+
+class Key(StrEnum):
+    """What labels are found by."""
+
+    id = "id"
+    sha256 = "sha256"
+
+
+@monitor.command()
+def start(
+    store: Store,
+    reference: Annotated[
+        Path,
+        typer.Option(
+            help="What is normal, from your own traffic: a directory of images, or a CSV file that "
+            "`synthdetect predict` wrote.",
+            show_default=False,
+        ),
+    ],
+    bundle: Bundle = "ensemble-v1",
+    alpha: Annotated[
+        float,
+        typer.Option(help="Bound on the probability that the sequential tests ever alarm falsely."),
+    ] = 0.01,
+) -> None:
+    """Start a monitor."""
+    from synthdetect.detector import Detector
+    from synthdetect.monitoring.monitor import Monitor
+
+    if not 0 < alpha < 1:
+        raise typer.BadParameter(f"{alpha} is not between 0 and 1", param_hint="--alpha")
+    detector = Detector.load(bundle)
+    made = Monitor.for_detector(
+        detector, reference=_scores_or_images(reference), store=store, alpha=alpha
+    )
+    tell(f"{store}: monitors {bundle}, reference of {made.reference.n} images")
+
+
+@monitor.command()
+def record(
+    store: Store,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATHS",
+            help="Images, directories of images, or CSV files that `synthdetect predict` wrote.",
+            show_default=False,
+        ),
+    ],
+    bundle: Bundle = "ensemble-v1",
+    tag: TagOption = None,
+    hashes: Annotated[
+        bool,
+        typer.Option(help="Keep the SHA-256 of each image, by which labels may come later."),
+    ] = False,
+) -> None:
+    """Score images and record what was found, or record scores that are known.
+
+    Ids, by which labels may come later, go to standard output as CSV.
+    """
+    from synthdetect.detector import Detector
+    from synthdetect.monitoring.monitor import Monitor
+
+    sources = [(path, _scores_or_images(path)) for path in paths]
+    known = Monitor.open(store)
+    if any(isinstance(source, Path) for _, source in sources):
+        known = Monitor.for_detector(Detector.load(bundle), store=store)
+    with opened(None) as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(("id", "p_synthetic", "decision"))
+        for _, source in sources:
+            scores = isinstance(source, list)
+            found = known.record(source, tags=_tags(tag), hashes=hashes and not scores)
+            columns = zip(
+                found.ids.tolist(), found.p.tolist(), found.decisions.tolist(), strict=True
+            )
+            rows.writerows((i, "" if p != p else p, decision) for i, p, decision in columns)
+            for error in found.errors.values():
+                tell(str(error))
+
+
+@monitor.command()
+def label(
+    store: Store,
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CSV",
+            help="With the columns `id` (or `sha256`) and `label` (real or synthetic).",
+            show_default=False,
+        ),
+    ],
+    by: Annotated[Key, typer.Option(help="The column that says which image.")] = Key.id,
+) -> None:
+    """Add labels that came later."""
+    from synthdetect.monitoring.monitor import Monitor
+
+    found = {row[by.value]: row["label"] for row in _rows(labels, (by.value, "label"))}
+    if by is Key.id and not all(key.isdigit() for key in found):
+        raise DataError(f"{labels.name}: a value of the column id is no number; use those recorded")
+    n = Monitor.open(store).label(found, by=by.value)
+    tell(f"{n} recorded images have a label now; the file has {len(found)}")
+
+
+@monitor.command()
+def check(
+    store: Store,
+    rules: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file of rules.", show_default="a few that suit most"),
+    ] = None,
+) -> None:
+    """Raise alerts for the rules that hold now, one line each; made for cron.
+
+    \b
+    Exit codes:
+      0  nothing new
+      1  there are new alerts
+      2  it could not be checked
+    """
+    from synthdetect.monitoring.monitor import Monitor
+    from synthdetect.monitoring.rules import DEFAULT_RULES, read_rules
+
+    chosen = DEFAULT_RULES if rules is None else read_rules(rules)
+    known = Monitor.open(store)
+    raised = known.check(chosen)
+    for alert in raised:
+        typer.echo(printable(str(alert)))
+    if known.n_waiting:
+        tell(f"{known.n_waiting} webhook messages wait for another try")
+    if raised:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+@monitor.command()
+def report(
+    store: Store,
+    window: Annotated[
+        str, typer.Option(help="A time such as 36h (s, m, h, d, w), or a number of images.")
+    ] = "1d",
+    windows: Annotated[int, typer.Option(min=1, help="How many, back in time.")] = 14,
+    until: Annotated[
+        str | None, typer.Option(help="End of the newest, in ISO 8601.", show_default="now")
+    ] = None,
+    tag: TagOption = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one HTML page (needs synthdetect[plots]).")
+    ] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
+) -> None:
+    """Compare what was recorded with the reference, window by window."""
+    from synthdetect.monitoring.monitor import Monitor
+
+    made = Monitor.open(store).report(
+        window=window, n_windows=windows, until=until, tags=_tags(tag)
+    )
+    if html is not None:
+        made.to_html(html)
+    if as_json is not None:
+        made.to_json(as_json)
+    if html is None and as_json is None:
+        typer.echo("\n".join(map(printable, str(made).split("\n"))))
+
+
+@monitor.command()
+def metrics(
+    store: Store,
+    window: Annotated[str, typer.Option(help="As for `report`.")] = "1h",
+) -> None:
+    """Print Prometheus metrics, for a textfile collector (needs synthdetect[prometheus])."""
+    from synthdetect.monitoring.metrics import metrics_text
+    from synthdetect.monitoring.monitor import Monitor
+
+    typer.echo(metrics_text(Monitor.open(store), window=window), nl=False)
+
+
+@monitor.command()
+def rebase(
+    store: Store,
+    since: Annotated[str, typer.Option(help="ISO 8601, with a time zone.", show_default=False)],
+    until: Annotated[str | None, typer.Option(help="ISO 8601.", show_default="now")] = None,
+) -> None:
+    """Take the images recorded in a time as normal from now on; sequential tests start anew."""
+    from synthdetect.monitoring.monitor import Monitor
+
+    known: Monitor = Monitor.open(store).rebase(since=since, until=until)
+    tell(f"{store}: reference of {known.reference.n} images")
+
+
+def _scores_or_images(path: Path) -> Any:
+    """Return the scores of a CSV file as floats, or the path of images."""
+    if path.suffix.lower() != ".csv":
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or directory; check the path")
+        return path
+    texts = [row["p_synthetic"] for row in _rows(path, ("p_synthetic",))]
+    try:
+        return [float(text) if text else float("nan") for text in texts]
+    except ValueError as error:
+        raise DataError(f"{path.name}: a value of p_synthetic is no number ({error})") from error
+
+
+def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        missing = [name for name in needed if name not in (rows.fieldnames or ())]
+        if missing:
+            raise DataError(f"{path.name}: has no column {missing[0]!r}; its columns must be there")
+        for row in rows:
+            if any(row[name] is None for name in needed):
+                raise DataError(f"{path.name}: line {rows.line_num} is too short; complete it")
+            yield row
+
+
+def _tags(texts: list[str] | None) -> dict[str, str] | None:
+    if not texts:
+        return None
+    pairs = [text.partition("=") for text in texts]
+    if bad := next((text for text, pair in zip(texts, pairs, strict=True) if not pair[1]), None):
+        raise typer.BadParameter(f"{bad!r} has no '='; use NAME=VALUE", param_hint="--tag")
+    return {name: value for name, _, value in pairs}
