@@ -93,7 +93,12 @@ def described(members: Sequence[TrainedMember], decision: Decision, origin: Orig
     lines.extend(f"  {line}" for line in as_lines(origin.facts.get("figures") or {}))
     if created := origin.facts.get("created"):
         lines.append(f"  trained {created} on data {_short_hash(origin.facts['training_data'])}")
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """Escape what a stranger's bundle could do to a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _short_hash(training_data: Mapping[str, Any]) -> str:
