@@ -262,7 +262,10 @@ def test_a_file_that_a_member_does_not_need_is_refused(role, forge):
     ("part", "message"),
     [
         ({"combiner": {"kind": "os.system"}}, "combiner: kind is 'os.system'"),
-        ({"combiner": {"kind": "soft_vote", "weights": [1e308, 1e308, 1]}}, "3 columns for 2"),
+        (
+            {"combiner": {"kind": "soft_vote", "weights": [1e308, 1e308, 1]}},
+            "the combiner has 3 columns for 2",
+        ),
         ({"calibrator": {"kind": "exec"}}, "calibrator: kind is 'exec'"),
         ({"threshold": {"kind": "policy.py"}}, "threshold.*policy.py"),
         ({"combiner": {"kind": "x" * 100_000}}, "combiner: kind is 'x"),
@@ -274,9 +277,26 @@ def test_an_unknown_step_is_refused_by_a_short_message(part, message, forge):
     assert len(str(caught.value)) < 700
 
 
-def test_what_a_bundle_says_of_itself_cannot_command_a_terminal(forge):
-    facts = {"val": {"ensemble": {"evil\x1b]0;owned\x07": "\x1b[2J"}}, "note": "a\x1b[31m\rb"}
-    text = Detector.load(forge(figures=facts)).describe()
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"figures": {"val": {"evil\x1b]0;owned\x07": "\x1b[2J"}}},
+        {"figures": {"split": 7, "n": None, "ensemble": [], "members": "abc", "pairs": 3}},
+        {"training_data": {"manifest_sha256": "\x1b[31m\rb"}},
+        {
+            "threshold": {
+                "kind": "cutoff",
+                "value": 0.5,
+                "policy": "\x1b]0;owned\x07",
+                "n_real": 9,
+                "n_synthetic": 9,
+            }
+        },
+    ],
+)
+def test_what_a_bundle_says_of_itself_neither_fails_nor_commands_a_terminal(change, forge):
+    text = Detector.load(forge(**change)).describe()
+    assert "member net: MobileNetV2" in text
     assert all(line.isprintable() for line in text.split("\n"))
 
 
@@ -333,12 +353,14 @@ def test_a_manifest_that_lies_about_a_file_is_refused_by_name(edit, forge):
 AUDIT = """
 import os, sys
 sys.path[:0] = {paths!r}
+sys.path.append(os.path.dirname({second!r}))
 import numpy as np
 from synthdetect.detector import Detector
 
 image = np.random.default_rng(5).integers(0, 256, (160, 160, 3), dtype=np.uint8)
 Detector.load({first!r}).predict_proba([image])  # libraries are loaded by now
 modules, inside, found = set(sys.modules), os.path.realpath({second!r}), []
+shipped = os.path.join({paths!r}[0], "synthdetect", "bundles")  # is listed for a bundled name
 
 def watch(event, arguments):
     if event == "open":
@@ -351,7 +373,7 @@ def watch(event, arguments):
     elif event.split(".")[0] in ("socket", "subprocess", "os", "ctypes", "urllib", "shutil"):
         if event not in ("os.listdir", "os.scandir"):
             found.append((event, str(arguments)[:200]))
-        elif not os.path.realpath(arguments[0]).startswith(inside):
+        elif not os.path.realpath(arguments[0]).startswith((inside, shipped)):
             found.append((event, str(arguments[0])))
 
 sys.addaudithook(watch)
@@ -368,7 +390,11 @@ def audited(first: Path, second: Path, also: str = "") -> tuple[list, list, bool
     paths = [str(Path(synthdetect.__file__).parents[1])]
     code = AUDIT.format(paths=paths, first=str(first), second=str(second), also=also)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=second.parent, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code],
+        cwd=second.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return ast.literal_eval(done.stdout)
@@ -381,7 +407,7 @@ def two(forge, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     second = tmp_path / "elsewhere" / "second"
     shutil.copytree(first, second)
-    for name in ("members", "numpy", "net", "mobilenetv2"):
+    for name in ("members", "net", "tiny", "spectral"):
         (second.parent / f"{name}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     return first, second
 

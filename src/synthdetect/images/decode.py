@@ -26,7 +26,7 @@ from PIL import (  # each registers the formats that it reads
 )
 
 from synthdetect.errors import ImageError
-from synthdetect.images.modes import orientation_of, to_rgb, upright
+from synthdetect.images.modes import orientation_of, to_rgb, upright, wrong_dtype
 from synthdetect.images.structure import check_cost, check_scans, check_structure
 from synthdetect.images.views import Pixels
 
@@ -341,32 +341,11 @@ def _from_array(array: np.ndarray[Any, Any], name: str, limits: Limits) -> Pixel
             name, f"has shape {array.shape}; use (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)"
         )
     if array.dtype != np.uint8:
-        raise ImageError(name, _wrong_dtype(array))
+        raise ImageError(name, wrong_dtype(array))
     _check_size(array.shape[1], array.shape[0], _OTHER_BYTES_PER_PIXEL, name, limits)
     grey = array.ndim == 2 or array.shape[2] == 1
     image = Image.fromarray(np.ascontiguousarray(array.reshape(array.shape[:2]) if grey else array))
     return to_rgb(image)
-
-
-def _wrong_dtype(array: np.ndarray[Any, Any]) -> str:
-    """Say how an array of another dtype becomes uint8."""
-    if array.dtype.kind == "f" and array.size:
-        if not np.isfinite(array).all():
-            return "has NaN or infinite values; replace them, then convert to uint8 of 0 to 255"
-        if array.min() < 0:
-            return "has negative values; undo the normalisation, then convert to uint8 of 0 to 255"
-        if array.max() <= 1:
-            return f"is {array.dtype} in 0 to 1; uint8 is needed: (x * 255).round().astype('uint8')"
-        return f"is {array.dtype}; uint8 is needed: x.round().clip(0, 255).astype('uint8')"
-    if array.dtype == np.uint16:
-        return "is uint16; uint8 is needed: (x // 257).astype('uint8') if it spans 0 to 65535"
-    if array.dtype == np.bool_:
-        return "is bool; uint8 is needed: x.astype('uint8') * 255"
-    if array.dtype.kind == "i" and array.size and array.min() < 0:
-        return "has negative values; convert to uint8 of 0 to 255"
-    return (
-        f"is {array.dtype}; uint8 of 0 to 255 is needed: x.astype('uint8') if it is in that range"
-    )
 
 
 def _from_pil(image: Image.Image, name: str, limits: Limits) -> Pixels:
