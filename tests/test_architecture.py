@@ -33,6 +33,9 @@ KERAS = ("keras", "tensorflow", "tf_keras", "torch", "jax")
 MAY_USE_KERAS = ("training/", "members/backbones.py")
 UNSAFE_MODULES = ("pickle", "cloudpickle", "dill", "marshal", "shelve", "yaml")
 UNSAFE_CALLS = ("eval", "exec")
+# They build what a file describes, Lambda layers with code included. Weights alone are numbers.
+MODEL_LOADERS = ("load_model", "model_from_json", "model_from_config", "clone_model")
+MODEL_LOADERS += ("deserialize_keras_object", "from_saved_model", "load_learner")
 MAX_LINES = 250
 
 
@@ -141,6 +144,8 @@ def unsafe_uses(path: str, source: str) -> list[str]:
         called = ast.unparse(node.func)
         if called in UNSAFE_CALLS or called in ("joblib.load", "builtins.eval", "builtins.exec"):
             found.append(f"{path}:{node.lineno}: {called}()")
+        if _name(node.func) in MODEL_LOADERS:
+            found.append(f"{path}:{node.lineno}: {called}()")
         for keyword in node.keywords:
             if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False":
                 found.append(f"{path}:{node.lineno}: allow_pickle={ast.unparse(keyword.value)}")
@@ -237,6 +242,9 @@ def test_keras_by_require_passes_in_training():
         "exec(text)",
         "import yaml",
         "np.load(path, allow_pickle=True)",
+        "keras.models.load_model('mine.keras')",
+        "load_model('mine.h5')",
+        "keras.models.model_from_json(text)",
     ],
 )
 def test_an_unsafe_use_is_seen(source):

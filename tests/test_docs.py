@@ -33,7 +33,12 @@ from synthdetect.training.recipe import Recipe, read_recipe
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "examples" / "images"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OTHER_PAGES = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", IMAGES / "README.md"]
+OTHER_PAGES = [
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    IMAGES / "README.md",
+]
 EXAMPLES = ["predict_folder.py", "calibrate_threshold.py", "upload_check.py"]
 
 needs_bundle = pytest.mark.skipif(

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
         Xception,
     )
     from synthdetect.members.spectrum import SpectralMember
-    from synthdetect.stress import stress_test
     from synthdetect.monitoring.monitor import Monitor
+    from synthdetect.stress import stress_test
 
 __version__ = "0.1.0.dev0"
 

@@ -51,7 +51,7 @@ def write_zip(stream: IO[bytes], contents: Mapping[str, bytes]) -> None:
 @contextlib.contextmanager
 def open_zip(
     stream: IO[bytes], where: str, max_entries: int
-) -> Iterator[tuple[dict[str, int], Callable[[str, int], bytes]]]:
+) -> Iterator[tuple[dict[str, int], Callable[..., bytes]]]:
     """Open an untrusted zip with bounded memory.
 
     Parameters
@@ -68,7 +68,8 @@ def open_zip(
     sizes : dict of str to int
         Declared size of each file; its safety as a path is the caller's to check.
     read : callable
-        `read(name, size)` gives the content, or raises if it has not exactly `size` bytes.
+        `read(name, size)` gives the content, or raises if it has not exactly `size` bytes;
+        `read(name, size, n)` gives at most its first `n` bytes.
 
     Raises
     ------
@@ -86,8 +87,10 @@ def open_zip(
                 raise BundleError(f"{where}: the zip has {fault}; get it again")
             entries[entry.orig_filename] = entry
 
-        def read(name: str, size: int) -> bytes:
+        def read(name: str, size: int, n: int | None = None) -> bytes:
             with _zip_errors(f"{where}: {name}"), archive.open(entries[name]) as content:
+                if n is not None:
+                    return content.read(min(size, n))
                 return read_exactly(content, size, f"{where}: {name}")
 
         yield {name: e.file_size for name, e in entries.items() if not e.is_dir()}, read

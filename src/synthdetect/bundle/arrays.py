@@ -7,7 +7,8 @@ literals; and an array is made only of bytes that are there, so a header cannot 
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ _DTYPES = frozenset(
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 _MAGIC = b"\x93NUMPY\x01\x00"
+_MAX_HEADER = 4096  # 32 axes of 18 digits take 700 bytes
 # What numpy.save writes, to the letter; 32 axes is numpy 1's limit.
 _HEADER = re.compile(
     rb"\{'descr': '([|<][biuf][1248])', 'fortran_order': (True|False), "
@@ -79,8 +81,15 @@ def arrays_to_bytes(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     return stream.getvalue()
 
 
+Shapes = Mapping[str, tuple[int, ...]]
+
+
 def arrays_from_bytes(
-    content: bytes, *, name: str, max_bytes: int = MAX_ARRAY_BYTES
+    content: bytes,
+    *,
+    name: str,
+    max_bytes: int = MAX_ARRAY_BYTES,
+    check: Callable[[Shapes], None] | None = None,
 ) -> dict[str, NDArray[np.generic]]:
     """Read the arrays of an untrusted npz file.
 
@@ -92,6 +101,9 @@ def arrays_from_bytes(
         Name of the file, for the errors.
     max_bytes : int, default=2**29
         Bound on the sum of the arrays' bytes, headers included, before anything is decompressed.
+    check : callable, optional
+        Called with the shape of each array by name, before memory is taken for any; raises
+        BundleError for shapes that are not wanted.
 
     Returns
     -------
@@ -108,17 +120,36 @@ def arrays_from_bytes(
         total = sum(sizes.values())
         if total > max_bytes:
             raise BundleError(f"{name}: its arrays have {total} bytes, more than {max_bytes}")
-        arrays = {}
-        for entry, size in sorted(sizes.items()):
+        headers = {}
+        for entry, size in sizes.items():
             key = entry.removesuffix(".npy")
             if key == entry or not _NAME.fullmatch(key):
                 raise BundleError(f"{name}: {ascii(entry)[:120]} is no array; get the bundle again")
-            arrays[key] = _array(read(entry, size), f"{name}: array {key}")
-        return dict(sorted(arrays.items()))  # "A..npy" comes before "A.npy", but "A" before "A."
+            head = read(entry, size, _MAX_HEADER)
+            headers[key] = _header(head, size, f"{name}: array {key}")
+        if check is not None:
+            try:
+                check({key: header.shape for key, header in headers.items()})
+            except BundleError as error:
+                raise BundleError(f"{name}: {error}") from error
+        return {
+            key: _array(read(f"{key}.npy", sizes[f"{key}.npy"]), header, f"{name}: array {key}")
+            for key, header in sorted(headers.items())
+        }
 
 
-def _array(content: bytes, where: str) -> NDArray[np.generic]:
-    """The array of the bytes of one npy file."""
+@dataclass(frozen=True)
+class _Header:
+    """What the header of an npy file says; its values start at `end`."""
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    fortran: bool
+    end: int
+
+
+def _header(content: bytes, size: int, where: str) -> _Header:
+    """The header of an npy file of `size` bytes, of which `content` is the start."""
     start = len(_MAGIC) + 2
     end = start + int.from_bytes(content[len(_MAGIC) : start], "little")
     header = _HEADER.fullmatch(content[start:end])
@@ -134,16 +165,23 @@ def _array(content: bytes, where: str) -> NDArray[np.generic]:
     dtype = np.dtype(descr)
     shape = tuple(int(axis) for axis in axes.split(",") if axis.strip())
     wanted = math.prod(shape) * dtype.itemsize
-    if wanted != len(content) - end:
+    if wanted != size - end:
         raise BundleError(
             f"{where}: shape {shape} of {descr} takes {wanted} bytes, the file has "
-            f"{len(content) - end}; get the bundle again"
+            f"{size - end}; get the bundle again"
         )
-    if descr == "|b1" and content[end:].translate(None, b"\x00\x01"):
+    return _Header(dtype, shape, fortran == "True", end)
+
+
+def _array(content: bytes, header: _Header, where: str) -> NDArray[np.generic]:
+    """The array of the bytes of one npy file."""
+    dtype, shape, end = header.dtype, header.shape, header.end
+    if dtype.kind == "b" and content[end:].translate(None, b"\x00\x01"):
         raise BundleError(f"{where}: a boolean is neither 0 nor 1; get the bundle again")
     try:
-        flat = np.frombuffer(content, dtype=dtype, offset=end) if wanted else np.empty(0, dtype)
-        order = flat.reshape(shape[::-1]).T if fortran == "True" else flat.reshape(shape)
+        n_values = math.prod(shape)
+        flat = np.frombuffer(content, dtype=dtype, offset=end) if n_values else np.empty(0, dtype)
+        order = flat.reshape(shape[::-1]).T if header.fortran else flat.reshape(shape)
     except ValueError as error:  # shapes with a zero and an axis beyond what numpy can count
         raise BundleError(f"{where}: shape {shape} is impossible ({error})") from error
     _check_finite(order, where)

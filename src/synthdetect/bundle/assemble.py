@@ -13,6 +13,9 @@ from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import BundleError
 from synthdetect.members.base import TrainedMember
+from synthdetect.members.registry import check_files
+from synthdetect.members.spectrum import check_shapes
+from synthdetect.runtime.graph_text import check_graph_text
 
 _LIBRARIES = ("synthdetect", "numpy", "scipy", "scikit-learn", "pillow", "openvino")
 _TRAINING_LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras")
@@ -96,16 +99,22 @@ def take_apart(bundle: Bundle) -> tuple[tuple[TrainedMember, ...], Decision]:
     Raises
     ------
     BundleError
-        If arrays are damaged, or the combiner, calibrator or threshold is not one of ours.
+        If a member's kind is unknown, its files are not those of its kind, arrays or graph are
+        damaged or unusual, or the combiner, calibrator or threshold is not one of ours.
     """
     manifest = bundle.manifest
     members = []
     for entry in manifest.members:
+        check_files(entry.name, entry.kind, entry.files)
         contents = {role: bundle.files[name] for role, name in entry.files.items()}
         packed = contents.pop(_ARRAYS, None)
         arrays = {}
         if packed is not None:
-            arrays = arrays_from_bytes(packed, name=entry.files[_ARRAYS])
+            arrays = arrays_from_bytes(packed, name=entry.files[_ARRAYS], check=check_shapes)
+        else:
+            check_graph_text(
+                contents["xml"], n_weight_bytes=len(contents["bin"]), name=entry.files["xml"]
+            )
         members.append(
             TrainedMember(
                 entry.name, entry.kind, entry.view, contents, arrays, details=entry.details
@@ -116,7 +125,7 @@ def take_apart(bundle: Bundle) -> tuple[tuple[TrainedMember, ...], Decision]:
             {key: getattr(manifest, key) for key in ("combiner", "calibrator", "threshold")}
         )
     except ValueError as error:
-        raise BundleError(f"manifest.json: {error}") from error
+        raise BundleError(f"manifest.json: {str(error)[:500]}") from error
     n_members = decision.combiner.n_members
     if n_members != len(members):
         raise BundleError(

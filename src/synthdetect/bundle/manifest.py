@@ -105,8 +105,9 @@ class Manifest:
         for library, version in json_object(self.environment, "environment").items():
             if not isinstance(version, str):
                 raise invalid(f"environment: {library}", version, "a version, as a string")
-        if not isinstance(self.license, str) or not self.license.strip():
-            raise invalid("license", self.license, "the licence of the weights, a string")
+        license_ = self.license
+        if not isinstance(license_, str) or not license_.strip() or not license_.isprintable():
+            raise invalid("license", license_, "the licence of the weights, one line of text")
         _check_created(self.created)
         _check_entries(self.files)
 

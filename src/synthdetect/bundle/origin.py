@@ -96,10 +96,23 @@ def described(members: Sequence[TrainedMember], decision: Decision, origin: Orig
     if isinstance(threshold, BandThreshold):
         cut = f"{threshold.low:.4f} to {threshold.high:.4f}, uncertain between,"
     lines.append(f"  threshold {cut} by {threshold.policy}, learned on n = {threshold.n}")
-    lines.extend(f"  {line}" for line in as_lines(origin.facts.get("figures") or {}))
+    lines.extend(f"  {line}" for line in _figures(origin.facts.get("figures") or {}))
     if created := origin.facts.get("created"):
         lines.append(f"  trained {created} on data {_short_hash(origin.facts['training_data'])}")
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _figures(figures: Mapping[str, Any]) -> list[str]:
+    """The figures as lines; they are free JSON, so a stranger's may be anything."""
+    try:
+        return as_lines(figures)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return ["its figures are not in the form that this version writes"]
+
+
+def _printable(line: str) -> str:
+    """Escape what a stranger's bundle could do to a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _short_hash(training_data: Mapping[str, Any]) -> str:

@@ -12,7 +12,14 @@ import numpy as np
 from PIL import Image
 
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import DEFAULT_LIMITS, Limits, decode, read_encoded, source_name
+from synthdetect.images.decode import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_pil,
+    decode,
+    read_encoded,
+    source_name,
+)
 from synthdetect.images.views import Pixels
 
 T = TypeVar("T")
@@ -175,6 +182,7 @@ def _keep(source: Any, name: str, limits: Limits) -> Any:
     if isinstance(source, np.ndarray):
         return source.copy() if source.nbytes <= 4 * limits.max_pixels else source
     if isinstance(source, Image.Image):
+        check_pil(source, name=name, limits=limits)
         try:
             source.load()
         except Exception as error:

@@ -26,7 +26,8 @@ from PIL import (  # each registers the formats that it reads
 )
 
 from synthdetect.errors import ImageError
-from synthdetect.images.modes import orientation_of, to_rgb, upright
+from synthdetect.images.modes import orientation_of, to_rgb, upright, wrong_dtype
+from synthdetect.images.structure import check_cost, check_scans, check_structure
 from synthdetect.images.views import Pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -37,7 +38,6 @@ _BYTES_PER_PIXEL = {"WEBP": 20, "AVIF": 20, "HEIF": 20}
 _PROGRESSIVE_BYTES_PER_PIXEL = 12
 _OTHER_BYTES_PER_PIXEL = 8
 _MAX_BYTES = 1_000_000_000
-_MAX_JPEG_SCANS = 100
 _LARGE_PIXELS = 25_000_000
 # Without O_NONBLOCK, opening a FIFO waits for a writer that never comes.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -55,11 +55,24 @@ class Limits:
         Smaller images say too little; in pixels.
     max_file_bytes : int
         Size of the encoded image.
+    formats : tuple of str
+        Which of `FORMATS` are read; a service that gets JPEG alone exposes one parser. Does not
+        count for PIL images.
+
+    Raises
+    ------
+    ValueError
+        If a format is not one of `FORMATS`.
     """
 
     max_pixels: int = 100_000_000
     min_side: int = 32
     max_file_bytes: int = 256 << 20
+    formats: tuple[str, ...] = FORMATS
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.formats) - set(FORMATS)):
+            raise ValueError(f"Limits(formats=...) has {unknown}; use some of {list(FORMATS)}")
 
 
 DEFAULT_LIMITS = Limits()
@@ -119,19 +132,17 @@ def decode(source: Any, *, name: str | None = None, limits: Limits = DEFAULT_LIM
         if isinstance(source, np.ndarray):
             return _from_array(source, name, limits)
         if isinstance(source, Image.Image):
-            return _from_pil(source, "", name, limits)
+            return _from_pil(source, name, limits)
         encoded = read_encoded(source, name=name, limits=limits)
-        image = _open(io.BytesIO(encoded), name)
-        if image.format in ("JPEG", "MPO") and encoded.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-            raise ImageError(name, f"has over {_MAX_JPEG_SCANS} JPEG scans; save it again")
-        return _from_pil(image, image.format or "", name, limits)
+        image = _checked_header(io.BytesIO(encoded), len(encoded), name, limits)
+        if image.format in ("JPEG", "MPO"):
+            with _refused(name):
+                check_scans(encoded, image.width * image.height)
+        return _load_in_turn(image, name, limits)
     except ImageError:
         raise
-    except MemoryError as error:
-        raise ImageError(name, "does not fit in memory; scale it down") from error
     except Exception as error:  # Pillow raises nearly every class on damaged files
-        reason = str(error) or type(error).__name__
-        raise ImageError(name, f"is truncated or damaged ({reason}); save it again") from error
+        raise _damaged(error, name) from error
 
 
 def read_encoded(source: Any, *, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -159,9 +170,7 @@ def read_encoded(source: Any, *, name: str, limits: Limits = DEFAULT_LIMITS) -> 
     elif isinstance(source, bytes | bytearray | memoryview):
         encoded = bytes(source)
     elif hasattr(source, "read"):
-        encoded = source.read(limits.max_file_bytes + 1)
-        if not isinstance(encoded, bytes):
-            raise ImageError(name, "is a file opened as text; open it with mode 'rb'")
+        encoded = _read_file(source, name, limits)
     else:
         raise ImageError(
             name,
@@ -205,29 +214,64 @@ def open_header(
             with _opened(source, name) as file:
                 n_bytes = os.fstat(file.fileno()).st_size
                 _check_bytes(n_bytes, name, limits)
-                yield _checked_header(file, name, limits), n_bytes
+                yield _checked_header(file, n_bytes, name, limits), n_bytes
         else:
             encoded = read_encoded(source, name=name, limits=limits)
-            yield _checked_header(io.BytesIO(encoded), name, limits), len(encoded)
+            n_bytes = len(encoded)
+            yield _checked_header(io.BytesIO(encoded), n_bytes, name, limits), n_bytes
     except ImageError:
         raise
     except Exception as error:  # Pillow raises nearly every class on damaged files
-        reason = str(error) or type(error).__name__
-        raise ImageError(name, f"is truncated or damaged ({reason}); save it again") from error
+        raise _damaged(error, name) from error
 
 
-def _checked_header(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
-    image = _open(file, name)
+def _checked_header(file: BinaryIO, n_bytes: int, name: str, limits: Limits) -> Image.Image:
+    """Open an image, whose structure, size and cost are within bounds."""
+    image = _open(file, name, limits)
     _check_header(image, image.format or "", name, limits)
+    with _refused(name):
+        check_cost(image, n_bytes)
     return image
+
+
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ImageError(name, str(error)) from error
+
+
+def _damaged(error: Exception, name: str) -> ImageError:
+    """What Pillow raised, as a reason; its own words where they say something."""
+    if isinstance(error, MemoryError):
+        return ImageError(name, "does not fit in memory; scale it down")
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return ImageError(name, f"is too large ({error}); scale it down")
+    reason = str(error) or type(error).__name__
+    if reason == "not identified by this driver":  # ImageFile, of a mode or a side that is empty
+        reason = "its header has no width, no height or no pixel format"
+    return ImageError(name, f"is truncated or damaged ({reason}); save it again")
 
 
 def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes:
     with _opened(path, name) as file:
-        try:
-            return file.read(limits.max_file_bytes + 1)
-        except OSError as error:
-            raise ImageError(name, f"cannot be read ({error}); check the disk") from error
+        return _read_file(file, name, limits)
+
+
+def _read_file(file: Any, name: str, limits: Limits) -> bytes:
+    """Read a file object, whatever it may do."""
+    try:
+        encoded = file.read(limits.max_file_bytes + 1)
+    except OSError as error:
+        raise ImageError(name, f"cannot be read ({error}); check the disk") from error
+    except Exception as error:  # a closed file raises ValueError, a caller's class anything
+        raise ImageError(name, f"cannot be read ({error}); give an open binary file") from error
+    if isinstance(encoded, str):
+        raise ImageError(name, "is a file opened as text; open it with mode 'rb'")
+    if not isinstance(encoded, bytes):  # None of a file that does not block, such as a pipe
+        raise ImageError(name, "gives no bytes when it is read; give a binary file, or its bytes")
+    return encoded
 
 
 def _check_bytes(n_bytes: int, name: str, limits: Limits) -> None:
@@ -253,16 +297,21 @@ def _opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
         raise ImageError(name, "may not be read; check its permissions") from error
     except (OSError, ValueError, TypeError) as error:
         raise ImageError(name, f"cannot be opened ({error}); check the path") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
+        # Before fdopen, which raises on a directory and leaves the descriptor open.
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise ImageError(name, "is a directory; give the images in it")
         if not stat.S_ISREG(mode):
             raise ImageError(name, "is no regular file (a pipe, socket or device); give its bytes")
+    except ImageError:
+        os.close(descriptor)
+        raise
+    with os.fdopen(descriptor, "rb") as file:
         yield file
 
 
-def _open(file: BinaryIO, name: str) -> Image.Image:
+def _open(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
     """Find the format by content and read the header.
 
     `Image.open` would do the same and then warn, or raise, past `Image.MAX_IMAGE_PIXELS`: a global
@@ -271,20 +320,19 @@ def _open(file: BinaryIO, name: str) -> Image.Image:
     """
     prefix = file.read(16)
     file.seek(0)
-    for format_name in filter(_can_open, FORMATS):
+    readable = [format_name for format_name in limits.formats if format_name in Image.OPEN]
+    for format_name in readable:
         factory, accepts = Image.OPEN[format_name]
         accepted = accepts(prefix) if accepts is not None else True
         if isinstance(accepted, str) or not accepted:
             continue
+        with _refused(name):
+            check_structure(file, format_name)
         return factory(file, "")
-    shown = ", ".join(filter(_can_open, FORMATS))
     raise ImageError(
-        name, f"is no image of a kind that is read ({shown}); convert it to JPEG or PNG"
+        name,
+        f"is no image of a kind that is read ({', '.join(readable)}); convert it to one of them",
     )
-
-
-def _can_open(format_name: str) -> bool:
-    return format_name in Image.OPEN
 
 
 def _from_array(array: np.ndarray[Any, Any], name: str, limits: Limits) -> Pixels:
@@ -293,36 +341,41 @@ def _from_array(array: np.ndarray[Any, Any], name: str, limits: Limits) -> Pixel
             name, f"has shape {array.shape}; use (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)"
         )
     if array.dtype != np.uint8:
-        raise ImageError(name, _wrong_dtype(array))
+        raise ImageError(name, wrong_dtype(array))
     _check_size(array.shape[1], array.shape[0], _OTHER_BYTES_PER_PIXEL, name, limits)
     grey = array.ndim == 2 or array.shape[2] == 1
     image = Image.fromarray(np.ascontiguousarray(array.reshape(array.shape[:2]) if grey else array))
     return to_rgb(image)
 
 
-def _wrong_dtype(array: np.ndarray[Any, Any]) -> str:
-    """Say how an array of another dtype becomes uint8."""
-    if array.dtype.kind == "f" and array.size:
-        if not np.isfinite(array).all():
-            return "has NaN or infinite values; replace them, then convert to uint8 of 0 to 255"
-        if array.min() < 0:
-            return "has negative values; undo the normalisation, then convert to uint8 of 0 to 255"
-        if array.max() <= 1:
-            return f"is {array.dtype} in 0 to 1; uint8 is needed: (x * 255).round().astype('uint8')"
-        return f"is {array.dtype}; uint8 is needed: x.round().clip(0, 255).astype('uint8')"
-    if array.dtype == np.uint16:
-        return "is uint16; uint8 is needed: (x // 257).astype('uint8') if it spans 0 to 65535"
-    if array.dtype == np.bool_:
-        return "is bool; uint8 is needed: x.astype('uint8') * 255"
-    if array.dtype.kind == "i" and array.size and array.min() < 0:
-        return "has negative values; convert to uint8 of 0 to 255"
-    return (
-        f"is {array.dtype}; uint8 of 0 to 255 is needed: x.astype('uint8') if it is in that range"
-    )
+def _from_pil(image: Image.Image, name: str, limits: Limits) -> Pixels:
+    check_pil(image, name=name, limits=limits)
+    return _load_in_turn(image, name, limits)
 
 
-def _from_pil(image: Image.Image, format_name: str, name: str, limits: Limits) -> Pixels:
-    _check_header(image, format_name, name, limits)
+def check_pil(image: Image.Image, *, name: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Refuse a PIL image that should not be loaded: too large, or read by another program.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    name : str
+        What errors call it.
+    limits : Limits, optional
+
+    Raises
+    ------
+    ImageError
+        If its size is outside the limits, or it is an EPS that is not loaded yet: Pillow runs
+        Ghostscript for those.
+    """
+    unread = bool(getattr(image, "tile", None))
+    if unread and image.format == "EPS":
+        raise ImageError(name, "is PostScript, a program and no picture; convert it to PNG")
+    _check_header(image, (image.format or "") if unread else "", name, limits)
+
+
+def _load_in_turn(image: Image.Image, name: str, limits: Limits) -> Pixels:
     width, height = image.size
     if width * height <= _LARGE_PIXELS:
         return _load(image, name, limits)

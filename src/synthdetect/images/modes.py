@@ -1,5 +1,7 @@
 """From Pillow's pixel modes to upright uint8 RGB, in strips so that memory stays bounded."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -93,3 +95,24 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def wrong_dtype(array: NDArray[Any]) -> str:
+    """Return how an array of another dtype becomes uint8, as the reason of an error."""
+    if array.dtype.kind == "f" and array.size:
+        if not np.isfinite(array).all():
+            return "has NaN or infinite values; replace them, then convert to uint8 of 0 to 255"
+        if array.min() < 0:
+            return "has negative values; undo the normalisation, then convert to uint8 of 0 to 255"
+        if array.max() <= 1:
+            return f"is {array.dtype} in 0 to 1; uint8 is needed: (x * 255).round().astype('uint8')"
+        return f"is {array.dtype}; uint8 is needed: x.round().clip(0, 255).astype('uint8')"
+    if array.dtype == np.uint16:
+        return "is uint16; uint8 is needed: (x // 257).astype('uint8') if it spans 0 to 65535"
+    if array.dtype == np.bool_:
+        return "is bool; uint8 is needed: x.astype('uint8') * 255"
+    if array.dtype.kind == "i" and array.size and array.min() < 0:
+        return "has negative values; convert to uint8 of 0 to 255"
+    return (
+        f"is {array.dtype}; uint8 of 0 to 255 is needed: x.astype('uint8') if it is in that range"
+    )

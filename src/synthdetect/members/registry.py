@@ -1,5 +1,7 @@
 """What kinds of member there are, and how each is read from its options or its files."""
 
+from collections.abc import Collection
+
 from synthdetect.errors import BundleError
 from synthdetect.members.backbones import BACKBONES, BackboneMember
 from synthdetect.members.base import Scorer, TrainedMember
@@ -15,6 +17,35 @@ AnyMember = BackboneMember | SpectralMember
 def member_type(kind: str) -> type[AnyMember]:
     """Return the dataclass that holds the options of a kind of `KINDS`."""
     return SpectralMember if kind == SpectralMember.kind else BackboneMember
+
+
+def check_files(name: str, kind: str, roles: Collection[str]) -> None:
+    """Check that a member's files are those of its kind, before any is parsed.
+
+    Parameters
+    ----------
+    name : str
+        Of the member.
+    kind : str
+        Should be one of `KINDS`.
+    roles : collection of str
+        What its files are for.
+
+    Raises
+    ------
+    BundleError
+        If the kind is unknown, or a file is missing or too many.
+    """
+    if kind not in KINDS:
+        raise BundleError(
+            f"member {name}: kind {kind!r} is not known to this synthdetect; "
+            f"it knows {', '.join(KINDS)}"
+        )
+    wanted = ("npz",) if kind == SpectralMember.kind else ("xml", "bin")
+    if set(roles) != set(wanted):
+        raise BundleError(
+            f"member {name}: has files {sorted(roles)}; a {kind} needs {' and '.join(wanted)}"
+        )
 
 
 def load_scorer(trained: TrainedMember, *, precision: str = "f32") -> Scorer:
@@ -35,23 +66,15 @@ def load_scorer(trained: TrainedMember, *, precision: str = "f32") -> Scorer:
     BundleError
         If the kind is unknown, or what it holds is not what the kind needs.
     """
-    if trained.kind not in KINDS:
-        raise BundleError(
-            f"member {trained.name}: kind {trained.kind!r} is not known to this synthdetect; "
-            f"it knows {', '.join(KINDS)}"
-        )
-    if trained.kind == SpectralMember.kind:
+    is_spectral = trained.kind == SpectralMember.kind
+    check_files(trained.name, trained.kind, [*trained.graph, *(["npz"] if is_spectral else [])])
+    if is_spectral:
         if trained.view.size != SIZE:
             raise BundleError(
                 f"member {trained.name}: its view has size {trained.view.size}; "
                 f"spectral features need {SIZE}"
             )
         return SpectralScorer.from_arrays(trained.arrays)
-    if set(trained.graph) != {"xml", "bin"}:
-        raise BundleError(
-            f"member {trained.name}: has files {sorted(trained.graph)}; "
-            f"a {trained.kind} needs xml and bin"
-        )
     return Graph(
         trained.graph["xml"],
         trained.graph["bin"],

@@ -17,7 +17,7 @@ from synthdetect.errors import BundleError, DataError, RecipeError
 from synthdetect.images.views import Crops, View
 from synthdetect.members.spectral_features import SIZE, feature_names, features
 
-__all__ = ["SpectralMember", "SpectralScorer", "feature_names", "features"]
+__all__ = ["SpectralMember", "SpectralScorer", "check_shapes", "feature_names", "features"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -25,6 +25,9 @@ Arrays = Mapping[str, NDArray[Any]]
 _CLIP = 6.0
 _BATCH_SIZE = 128
 _VIEW = Crops(5, SIZE)
+_MAX_NETS = 64
+_MAX_HIDDEN = 1024
+_NAMES = ("mean", "scale", "hidden_weights", "hidden_bias", "output_weights", "output_bias")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,8 @@ class SpectralMember:
             )
         for option, low, high in (
             ("copies", 0, 100),
-            ("n_nets", 1, 64),
-            ("n_hidden", 1, 1024),
+            ("n_nets", 1, _MAX_NETS),
+            ("n_hidden", 1, _MAX_HIDDEN),
             ("n_epochs", 1, 10_000),
             ("learning_rate", 1e-7, 1.0),
             ("weight_decay", 0.0, 1e6),
@@ -194,19 +197,12 @@ class SpectralScorer:
             If an array is missing, unknown, not of floats, of a wrong shape, not finite, or a
             scale is not positive; the message names the array.
         """
-        names = ("mean", "scale", "hidden_weights", "hidden_bias", "output_weights", "output_bias")
-        for name in sorted(set(names) ^ set(arrays)):
-            fault = "missing" if name in names else "not one of a spectral member's"
-            raise BundleError(f"array {name} is {fault}; train or download the member again")
-        weights = arrays["hidden_weights"]
-        n_nets, _, n_hidden = weights.shape if weights.ndim == 3 else (0, 0, 0)
-        d = len(feature_names())
-        shapes = ((d,), (d,), (n_nets, d, n_hidden), *[(n_nets, n_hidden)] * 2, (n_nets,))
-        for name, shape in zip(names, shapes, strict=True):
-            _check_array(name, arrays[name], shape)
+        check_shapes({name: array.shape for name, array in arrays.items()})
+        for name in _NAMES:
+            _check_array(name, arrays[name])
         if not (arrays["scale"] > 0).all():
             raise BundleError("array scale has values of 0 or below; train the member again")
-        return cls({name: np.array(arrays[name]) for name in names})
+        return cls({name: np.array(arrays[name]) for name in _NAMES})
 
     @cached_property
     def _hidden_weights(self) -> NDArray[np.float64]:
@@ -276,14 +272,43 @@ def _standardised(
     return np.asarray(np.clip((X - mean) / scale, -_CLIP, _CLIP), np.float64)
 
 
-def _check_array(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+def check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check what a spectral member's arrays claim to be, before memory is taken for them.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Shape of each array by name.
+
+    Raises
+    ------
+    BundleError
+        If an array is missing, unknown, or of another shape than `SpectralScorer` needs; the
+        message names the array.
+    """
+    for name in sorted(set(_NAMES) ^ set(shapes)):
+        fault = "missing" if name in _NAMES else "not one of a spectral member's"
+        raise BundleError(f"array {name} is {fault}; train or download the member again")
+    weights = shapes["hidden_weights"]
+    n_nets, _, n_hidden = weights if len(weights) == 3 else (0, 0, 0)
+    if n_nets > _MAX_NETS or n_hidden > _MAX_HIDDEN:
+        raise BundleError(
+            f"array hidden_weights has shape {weights}, of over {_MAX_NETS} nets or "
+            f"{_MAX_HIDDEN} hidden units; train or download the member again"
+        )
+    d = len(feature_names())
+    wanted = ((d,), (d,), (n_nets, d, n_hidden), *[(n_nets, n_hidden)] * 2, (n_nets,))
+    for name, shape in zip(_NAMES, wanted, strict=True):
+        if shapes[name] != shape or 0 in shape:
+            raise BundleError(
+                f"array {name} has shape {shapes[name]}, where {shape} is needed; "
+                "it belongs to another version, or is damaged: train or download the member again"
+            )
+
+
+def _check_array(name: str, array: NDArray[Any]) -> None:
     if array.dtype.kind != "f":
         raise BundleError(f"array {name} has dtype {array.dtype}; a spectral member's are floats")
-    if array.shape != shape or 0 in shape:
-        raise BundleError(
-            f"array {name} has shape {array.shape}, where {shape} is needed; "
-            "it belongs to another version, or is damaged: train or download the member again"
-        )
     if not np.isfinite(array).all():
         raise BundleError(f"array {name} has NaN or infinite values; train the member again")
 

@@ -4,6 +4,7 @@ One request carries the crops of one image, and its shape never changes. So the 
 an image's logit, and their rounding, do not depend on the batch that it came in.
 """
 
+import math
 import os
 import threading
 from typing import Any
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from synthdetect.errors import BundleError
 
 PRECISIONS = ("f32", "bf16")
+# Float32 values in all outputs between operations: 1 GiB. Members have about 30 million.
+_MAX_VALUES = 2**28
 
 
 class Graph:
@@ -114,6 +117,7 @@ class Graph:
             core = ov.Core()
             model = core.read_model(xml, ov.Tensor(np.frombuffer(weights, np.uint8)))
             model.reshape(list(crops))
+            _check_size(model, name)
             return core.compile_model(
                 model,
                 "CPU",
@@ -121,7 +125,7 @@ class Graph:
             )
         except RuntimeError as error:
             raise BundleError(
-                f"{name}: OpenVINO cannot use this graph ({str(error).splitlines()[0]}); "
+                f"{name}: OpenVINO cannot use this graph ({_first_reason(error)}); "
                 "export it again or download the bundle again"
             ) from error
 
@@ -151,7 +155,7 @@ def n_weights(xml: bytes, weights: bytes) -> int:
         model = ov.Core().read_model(xml, ov.Tensor(np.frombuffer(weights, np.uint8)))
     except RuntimeError as error:
         raise BundleError(
-            f"OpenVINO cannot read this graph ({str(error).splitlines()[0]}); "
+            f"OpenVINO cannot read this graph ({_first_reason(error)}); "
             "export it again or download the bundle again"
         ) from error
     constants = (node for node in model.get_ops() if node.get_type_name() == "Constant")
@@ -160,6 +164,25 @@ def n_weights(xml: bytes, weights: bytes) -> int:
         for node in constants
         if node.get_output_element_type(0).is_real()
     )
+
+
+def _check_size(model: Any, name: str) -> None:
+    """Refuse a graph whose outputs would take gigabytes, or have no size."""
+    shapes = [output.get_partial_shape() for op in model.get_ops() for output in op.outputs()]
+    if not all(shape.is_static for shape in shapes):
+        raise BundleError(f"{name}: its graph has outputs without a size; export it again")
+    n_values = sum(math.prod(shape.to_shape()) for shape in shapes)
+    if n_values > _MAX_VALUES:
+        raise BundleError(
+            f"{name}: its graph computes {n_values:,} values an image, over {_MAX_VALUES:,}; use a "
+            "smaller view"
+        )
+
+
+def _first_reason(error: RuntimeError) -> str:
+    """The first line of OpenVINO's message that is not the place in its own sources."""
+    lines = [line for line in str(error).splitlines() if line and "Exception from" not in line]
+    return lines[0][:300] if lines else "no reason given"
 
 
 def _mean_logit(logits: NDArray[np.float32]) -> float:
