@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     )
     from synthdetect.evaluation.compare import compare
     from synthdetect.evaluation.evaluate import Evaluation, evaluate
+    from synthdetect.evidence.read import read_evidence
+    from synthdetect.explanation.explain import Explanation, explain
     from synthdetect.images.decode import Limits
     from synthdetect.images.perturb import Augmentation
     from synthdetect.member_classifier import MemberClassifier
@@ -60,6 +62,7 @@ __all__ = [
     "EfficientNetB0",
     "EqualError",
     "Evaluation",
+    "Explanation",
     "FBeta",
     "Fixed",
     "ImageError",
@@ -92,6 +95,8 @@ __all__ = [
     "compare",
     "estimate_prevalence",
     "evaluate",
+    "explain",
+    "read_evidence",
     "shift_prevalence",
 ]
 
@@ -119,6 +124,8 @@ _HOMES = {
     ),
     "synthdetect.evaluation.compare": ("compare",),
     "synthdetect.evaluation.evaluate": ("Evaluation", "evaluate"),
+    "synthdetect.evidence.read": ("read_evidence",),
+    "synthdetect.explanation.explain": ("Explanation", "explain"),
     "synthdetect.images.decode": ("Limits",),
     "synthdetect.images.perturb": ("Augmentation",),
     "synthdetect.member_classifier": ("MemberClassifier",),

@@ -3,14 +3,13 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthdetect.bundle.assemble import assemble, environment, take_apart
+from synthdetect.bundle.assemble import assemble, take_apart
 from synthdetect.bundle.format import Bundle, write_bundle
 from synthdetect.bundle.hub import open_bundle
 from synthdetect.bundle.origin import Origin, described
@@ -23,6 +22,7 @@ from synthdetect.ensemble.relearn import What, check_what, relearn
 from synthdetect.ensemble.threshold import Policy
 from synthdetect.errors import ImageError
 from synthdetect.evaluation.evaluate import Evaluation, evaluate
+from synthdetect.evaluation.placement import score_quantiles
 from synthdetect.images.batches import iter_sources
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturb import Augmentation
@@ -391,7 +391,14 @@ class Detector(ImageClassifier):
             seed=self.random_state,
         )
         errors = self.errors_
-        self._adopt(self.members_, learned, self._origin.changed(what))
+        scores = score_quantiles(
+            logits[good],
+            rows.y[good],
+            learned.combiner,
+            [member.name for member in self.members_],
+            on="the images of the last calibration, which chose the threshold",
+        )
+        self._adopt(self.members_, learned, self._origin.changed(what).with_scores(scores))
         self.errors_ = errors
         return self
 
@@ -480,6 +487,12 @@ class Detector(ImageClassifier):
         write_bundle(path, manifest, files)
         return Path(path)
 
+    @property
+    def facts_(self) -> Mapping[str, Any]:
+        """What its bundle says of it: `training_data`, `recipe`, `figures` and more, JSON-ready."""
+        self._fitted()
+        return self._origin.facts
+
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""
         return described(self.members_, self._fitted(), self._origin)
@@ -494,14 +507,7 @@ class Detector(ImageClassifier):
         return hasattr(self, "decision_")
 
     def _adopt_training(self, ensemble: "TrainedEnsemble") -> "Detector":
-        facts = {
-            "figures": ensemble.figures,
-            "recipe": ensemble.recipe,
-            "training_data": ensemble.training_data,
-            "environment": environment(trained=True),
-            "created": datetime.now(UTC).date().isoformat(),
-        }
-        self._adopt(ensemble.members, ensemble.decision, Origin(ensemble.name, facts))
+        self._adopt(ensemble.members, ensemble.decision, Origin.of_training(ensemble))
         return self
 
     def _adopt(

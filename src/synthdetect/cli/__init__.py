@@ -14,6 +14,7 @@ from synthdetect.cli.calibrate import calibrate
 from synthdetect.cli.card import card
 from synthdetect.cli.compare import compare
 from synthdetect.cli.console import tell
+from synthdetect.cli.explain import explain
 from synthdetect.cli.info import info
 from synthdetect.cli.predict import predict
 from synthdetect.cli.train import train
@@ -84,7 +85,7 @@ def options(
     """
 
 
-for command in (predict, train, calibrate, compare, card, info):
+for command in (predict, explain, train, calibrate, compare, card, info):
     app.command()(command)
 
 
