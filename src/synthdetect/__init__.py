@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synthdetect.auditing.audit import Audit, audit
     from synthdetect.detector import Detector
     from synthdetect.ensemble.band import Band, ConformalBand
     from synthdetect.ensemble.calibrate import BetaCalibration, PlattScaling, TemperatureScaling
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "Audit",
     "Augmentation",
     "AutoCalibration",
     "Band",
@@ -92,6 +94,7 @@ __all__ = [
     "Xception",
     "Youden",
     "__version__",
+    "audit",
     "compare",
     "estimate_prevalence",
     "evaluate",
@@ -102,6 +105,7 @@ __all__ = [
 
 # The same table as the imports above, for the interpreter; a test compares the two.
 _HOMES = {
+    "synthdetect.auditing.audit": ("Audit", "audit"),
     "synthdetect.detector": ("Detector",),
     "synthdetect.ensemble.band": ("Band", "ConformalBand"),
     "synthdetect.ensemble.calibrate": ("BetaCalibration", "PlattScaling", "TemperatureScaling"),

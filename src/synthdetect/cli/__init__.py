@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 import synthdetect
+from synthdetect.cli.audit import audit
 from synthdetect.cli.calibrate import calibrate
 from synthdetect.cli.card import card
 from synthdetect.cli.compare import compare
@@ -85,7 +86,7 @@ def options(
     """
 
 
-for command in (predict, explain, train, calibrate, compare, card, info):
+for command in (predict, explain, audit, train, calibrate, compare, card, info):
     app.command()(command)
 
 

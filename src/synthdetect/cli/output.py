@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import secrets
@@ -45,11 +46,26 @@ class Row:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class RowWithEvidence(Row):
+    """A row that also has what the file says of itself.
+
+    Parameters
+    ----------
+    evidence : str or None
+        The strongest claim, `none` if there is none; None for an image that could not be read.
+    """
+
+    evidence: str | None = None
+
+
 def write_csv(rows: Iterable[Row], stream: TextIO) -> None:
     """Write a header and one record a row, each as soon as it is there; None is empty."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Row))
-    for row in rows:
+    rows = iter(rows)
+    first = next(rows, None)
+    writer.writerow(field.name for field in fields(first or Row))
+    for row in itertools.chain([] if first is None else [first], rows):
         writer.writerow(asdict(row).values())
         stream.flush()
 
@@ -76,11 +92,16 @@ def write_table(rows: Iterable[Row], stream: TextIO) -> None:
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column("p_synthetic", justify="right", no_wrap=True)
     table.add_column("decision", no_wrap=True)
+    listed = list(rows)
+    with_evidence = any(isinstance(row, RowWithEvidence) for row in listed)
+    if with_evidence:
+        table.add_column("evidence", overflow="fold")
     table.add_column("path", overflow="fold")
-    for row in rows:
+    for row in listed:
         p = "" if row.p_synthetic is None else f"{row.p_synthetic:.4f}"
         decision = Text(row.decision, style=styles[row.decision])
-        table.add_row(p, decision, Text(printable(row.path)))
+        evidence = [Text(getattr(row, "evidence", None) or "")] if with_evidence else []
+        table.add_row(p, decision, *evidence, Text(printable(row.path)))
     on_terminal = stream.isatty()
     console = Console(
         file=stream, width=None if on_terminal else _ENDLESS, no_color=not on_terminal

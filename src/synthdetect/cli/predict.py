@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthdetect.cli.console import printable, progress, tell
-from synthdetect.cli.output import WRITERS, Row, opened
+from synthdetect.cli.output import WRITERS, Row, RowWithEvidence, opened
 from synthdetect.errors import ImageError
 
 if TYPE_CHECKING:
@@ -79,6 +79,14 @@ def predict(
             show_default="the bundle's",
         ),
     ] = None,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence",
+            help="Tell what each file says of itself (content credentials, source type, "
+            "generator's texts, camera) in a column of its own; it changes no probability.",
+        ),
+    ] = False,
     precision: Annotated[
         Precision, typer.Option(help="bf16 is faster on CPUs that have it, and less exact.")
     ] = Precision.f32,
@@ -102,6 +110,7 @@ def predict(
       decision     real, synthetic, uncertain (in a band) or unreadable
       threshold    the image is synthetic if p_synthetic is not below it
       error        why it is unreadable; else empty (null)
+      evidence     with --evidence: what the file says of itself, 'none' if nothing
 
     \b
     Exit codes:
@@ -129,6 +138,8 @@ def predict(
         show = not quiet and (chosen is Format.table or not stream.isatty())
         with progress("images", len(sources), show=show) as advance:
             rows = _rows(detector.stream(iter(sources)), decider, tally, advance)
+            if evidence:
+                rows = _with_evidence(rows)
             WRITERS[chosen](rows, stream)
     for error in tally.errors:
         tell(error)
@@ -187,3 +198,17 @@ def _rows(
             tally.n_synthetic += decision == "synthetic"
             yield Row(name, p, decision, threshold.value)
         advance()
+
+
+def _with_evidence(rows: Iterable[Row]) -> Iterator[Row]:
+    """Add what each file says of itself; its header is read once more for it."""
+    from synthdetect.evidence.read import read_evidence
+
+    for row in rows:
+        told = None
+        if row.error is None:
+            try:
+                told = read_evidence(row.path).summary
+            except ImageError as error:
+                told = f"not read: {error.reason}"
+        yield RowWithEvidence(**asdict(row), evidence=told)

@@ -25,7 +25,8 @@ class Finding:
     Parameters
     ----------
     kind : str
-        `content credentials`, `digital source type`, `generator text`, `program` or `camera`.
+        `content credentials` (or those of an `unknown signer`), `digital source type`, `generator
+        text`, `program` or `camera`.
     where : str
         Where in the file it stands.
     value : str

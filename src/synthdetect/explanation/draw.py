@@ -1,7 +1,5 @@
 """Pictures of an explanation: a map over the image, and spectra as lines; Pillow and SVG alone."""
 
-import base64
-import io
 from html import escape
 
 import numpy as np
@@ -10,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from synthdetect.explanation.patches import Box, OcclusionMap, PatchMap
 from synthdetect.explanation.spectrum import DECIBELS, SpectrumComparison
+from synthdetect.images.pictures import data_uri, resized
 from synthdetect.images.views import Pixels, pad_to
 from synthdetect.members.real_spectrum import FREQUENCIES
 
@@ -20,9 +19,9 @@ _WIDTH, _HEIGHT, _MARGIN = 640, 300, 48
 
 def photograph(pixels: Pixels, seen: Box) -> str:
     """Return the image as a data URI, with a frame around what the verdict rests on."""
-    image, scale = _thumbnail(pixels)
+    image, scale = resized(pixels, _SIDE)
     _frame(image, seen, scale)
-    return _data_uri(image)
+    return data_uri(image)
 
 
 def patch_overlay(pixels: Pixels, patches: PatchMap) -> str:
@@ -46,7 +45,7 @@ def patch_overlay(pixels: Pixels, patches: PatchMap) -> str:
             at = ((left + middle) * scale, (top + middle) * scale)
             _number(draw, at, f"{patches.p[i, j]:.2f}")
     _frame(image, patches.highest, scale)
-    return _data_uri(image)
+    return data_uri(image)
 
 
 def occlusion_overlay(pixels: Pixels, occlusion: OcclusionMap) -> str:
@@ -65,7 +64,7 @@ def occlusion_overlay(pixels: Pixels, occlusion: OcclusionMap) -> str:
             x = left + (j + 0.5) * (right - left) / n
             y = top + (i + 0.5) * (bottom - top) / n
             _number(draw, (x * scale, y * scale), f"{drop:+.1f}")
-    return _data_uri(image)
+    return data_uri(image)
 
 
 def spectrum_lines(comparison: SpectrumComparison) -> str:
@@ -79,7 +78,7 @@ def spectrum_lines(comparison: SpectrumComparison) -> str:
 
     def points(frequencies: NDArray[np.float64], values: NDArray[np.float64]) -> str:
         x = _MARGIN + frequencies / np.sqrt(0.5) * (_WIDTH - _MARGIN - 8)
-        y = 8 + (ceiling - values) / (ceiling - floor) * (_HEIGHT - _MARGIN - 8)
+        y = 14 + (ceiling - values) / (ceiling - floor) * (_HEIGHT - _MARGIN - 14)
         return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
     band = points(
@@ -111,21 +110,9 @@ def spectrum_lines(comparison: SpectrumComparison) -> str:
     )
 
 
-def jpeg_uri(pixels: Pixels, side: int) -> str:
-    """Return a small copy of an image, of at most `side` pixels a side, as a data URI."""
-    return _data_uri(_thumbnail(pixels, side)[0])
-
-
-def _thumbnail(pixels: Pixels, side: int = _SIDE) -> tuple[Image.Image, float]:
-    image = Image.fromarray(pixels)
-    scale = min(1.0, side / max(image.size))
-    size = tuple(max(1, round(length * scale)) for length in image.size)
-    return image.resize((size[0], size[1]), Image.Resampling.BILINEAR), scale
-
-
 def _blended(pixels: Pixels, share: NDArray[np.float64]) -> tuple[Image.Image, float]:
     """Lay colours for shares of 0 to 1 over a grey copy; NaN stays grey."""
-    image, scale = _thumbnail(pixels)
+    image, scale = resized(pixels, _SIDE)
     grey = np.asarray(image.convert("L"), np.float64)[..., np.newaxis] * np.ones(3)
     small = Image.fromarray(share.astype(np.float32)).resize(image.size, Image.Resampling.NEAREST)
     at = np.asarray(small, np.float64)[..., np.newaxis]
@@ -143,9 +130,3 @@ def _frame(image: Image.Image, box: Box, scale: float) -> None:
 
 def _number(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str) -> None:
     draw.text(at, text, fill="white", anchor="mm", stroke_width=2, stroke_fill="black")
-
-
-def _data_uri(image: Image.Image) -> str:
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
