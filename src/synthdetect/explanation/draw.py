@@ -129,4 +129,6 @@ def _frame(image: Image.Image, box: Box, scale: float) -> None:
 
 
 def _number(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str) -> None:
-    draw.text(at, text, fill="white", anchor="mm", stroke_width=2, stroke_fill="black")
+    draw.text(
+        at, text, fill="white", anchor="mm", stroke_width=2, stroke_fill="black", font_size=22
+    )
