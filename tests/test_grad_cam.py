@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import native
 
+from conftest import native
 from synthdetect.errors import TrainingError
 from synthdetect.images.views import CenterCrop
 
