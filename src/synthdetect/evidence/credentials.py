@@ -67,8 +67,8 @@ def credentials(
         return Finding(KIND, where, "present", Says.unknown, _DAMAGED.format(shown(error)))
     worth = {"Valid": _VALID, "Trusted": _TRUSTED}.get(state, _INVALID)
     says = _says(store) if state in ("Valid", "Trusted") else Says.unknown
-    kind = KIND if state == "Trusted" else f"{KIND}, unknown signer"
-    return Finding(kind, where, _told(store, state), says, worth)
+    doubt = {"Valid": ", unknown signer", "Trusted": ""}.get(state, ", not valid")
+    return Finding(f"{KIND}{doubt}", where, _told(store, state), says, worth)
 
 
 def _read(encoded: bytes, mime: str, trust_anchors: str | None) -> tuple[Mapping[str, Any], str]:

@@ -25,8 +25,8 @@ class Finding:
     Parameters
     ----------
     kind : str
-        `content credentials` (or those of an `unknown signer`), `digital source type`, `generator
-        text`, `program` or `camera`.
+        `content credentials` (with `unknown signer` or `not valid`), `digital source type`,
+        `generator text`, `program` or `camera`.
     where : str
         Where in the file it stands.
     value : str
@@ -76,7 +76,7 @@ class Evidence:
             if found := self.saying(says):
                 return f"{says.value} ({', '.join(dict.fromkeys(f.kind for f in found))})"
         if self.findings:
-            return ", ".join(dict.fromkeys(f"{f.kind} present" for f in self.findings))
+            return f"present: {'; '.join(dict.fromkeys(f.kind for f in self.findings))}"
         return "none"
 
     def to_dict(self) -> dict[str, Any]:
