@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-import itertools
 import json
 import os
 import secrets
@@ -59,25 +58,23 @@ class RowWithEvidence(Row):
     evidence: str | None = None
 
 
-def write_csv(rows: Iterable[Row], stream: TextIO) -> None:
+def write_csv(rows: Iterable[Row], stream: TextIO, kind: type[Row] = Row) -> None:
     """Write a header and one record a row, each as soon as it is there; None is empty."""
     writer = csv.writer(stream, lineterminator="\n")
-    rows = iter(rows)
-    first = next(rows, None)
-    writer.writerow(field.name for field in fields(first or Row))
-    for row in itertools.chain([] if first is None else [first], rows):
+    writer.writerow(field.name for field in fields(kind))
+    for row in rows:
         writer.writerow(asdict(row).values())
         stream.flush()
 
 
-def write_jsonl(rows: Iterable[Row], stream: TextIO) -> None:
+def write_jsonl(rows: Iterable[Row], stream: TextIO, kind: type[Row] = Row) -> None:
     """Write one JSON object a line, in ASCII, each as soon as it is there."""
     for row in rows:
         stream.write(json.dumps(asdict(row)) + "\n")
         stream.flush()
 
 
-def write_table(rows: Iterable[Row], stream: TextIO) -> None:
+def write_table(rows: Iterable[Row], stream: TextIO, kind: type[Row] = Row) -> None:
     """Write aligned columns, in colour on a terminal; all rows are read first."""
     from rich.console import Console
     from rich.table import Table
@@ -92,12 +89,11 @@ def write_table(rows: Iterable[Row], stream: TextIO) -> None:
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column("p_synthetic", justify="right", no_wrap=True)
     table.add_column("decision", no_wrap=True)
-    listed = list(rows)
-    with_evidence = any(isinstance(row, RowWithEvidence) for row in listed)
+    with_evidence = issubclass(kind, RowWithEvidence)
     if with_evidence:
         table.add_column("evidence", overflow="fold")
     table.add_column("path", overflow="fold")
-    for row in listed:
+    for row in rows:
         p = "" if row.p_synthetic is None else f"{row.p_synthetic:.4f}"
         decision = Text(row.decision, style=styles[row.decision])
         evidence = [Text(getattr(row, "evidence", None) or "")] if with_evidence else []
@@ -109,7 +105,8 @@ def write_table(rows: Iterable[Row], stream: TextIO) -> None:
     console.print(table)
 
 
-WRITERS: dict[str, Callable[[Iterable[Row], TextIO], None]] = {
+# Rows of one kind, whose fields are the columns.
+WRITERS: dict[str, Callable[[Iterable[Row], TextIO, type[Row]], None]] = {
     "table": write_table,
     "csv": write_csv,
     "jsonl": write_jsonl,

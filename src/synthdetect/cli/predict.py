@@ -140,7 +140,7 @@ def predict(
             rows = _rows(detector.stream(iter(sources)), decider, tally, advance)
             if evidence:
                 rows = _with_evidence(rows)
-            WRITERS[chosen](rows, stream)
+            WRITERS[chosen](rows, stream, RowWithEvidence if evidence else Row)
     for error in tally.errors:
         tell(error)
     if not quiet:
