@@ -11,16 +11,17 @@ SRC = Path(__file__).parents[1] / "src" / "synthdetect"
 # Top to bottom; names of one row may not import each other. Imports within one are free.
 LAYERS = (
     ("cli", "serve"),
+    ("auditing", "explanation"),
     ("detector", "member_classifier"),
     ("scoring",),
-    ("cards", "stress", "explain", "monitoring", "scale"),
+    ("cards", "stress", "monitoring", "scale"),
     ("bundle",),
     ("training",),
     ("members",),
     ("runtime",),
     ("evaluation",),
     ("ensemble",),
-    ("data",),
+    ("data", "evidence"),
     ("images",),
     ("errors", "optional"),
 )

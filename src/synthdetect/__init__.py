@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synthdetect.auditing.audit import Audit, audit
     from synthdetect.detector import Detector
     from synthdetect.ensemble.band import Band, ConformalBand
     from synthdetect.ensemble.calibrate import BetaCalibration, PlattScaling, TemperatureScaling
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     )
     from synthdetect.evaluation.compare import compare
     from synthdetect.evaluation.evaluate import Evaluation, evaluate
+    from synthdetect.evidence.read import read_evidence
+    from synthdetect.explanation.explain import Explanation, explain
     from synthdetect.images.decode import Limits
     from synthdetect.images.perturb import Augmentation
     from synthdetect.member_classifier import MemberClassifier
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "Audit",
     "Augmentation",
     "AutoCalibration",
     "Band",
@@ -63,6 +67,7 @@ __all__ = [
     "EfficientNetB0",
     "EqualError",
     "Evaluation",
+    "Explanation",
     "FBeta",
     "Fixed",
     "ImageError",
@@ -94,15 +99,19 @@ __all__ = [
     "Xception",
     "Youden",
     "__version__",
+    "audit",
     "compare",
     "estimate_prevalence",
     "evaluate",
+    "explain",
+    "read_evidence",
     "shift_prevalence",
     "stress_test",
 ]
 
 # The same table as the imports above, for the interpreter; a test compares the two.
 _HOMES = {
+    "synthdetect.auditing.audit": ("Audit", "audit"),
     "synthdetect.detector": ("Detector",),
     "synthdetect.ensemble.band": ("Band", "ConformalBand"),
     "synthdetect.ensemble.calibrate": ("BetaCalibration", "PlattScaling", "TemperatureScaling"),
@@ -126,6 +135,8 @@ _HOMES = {
     ),
     "synthdetect.evaluation.compare": ("compare",),
     "synthdetect.evaluation.evaluate": ("Evaluation", "evaluate"),
+    "synthdetect.evidence.read": ("read_evidence",),
+    "synthdetect.explanation.explain": ("Explanation", "explain"),
     "synthdetect.images.decode": ("Limits",),
     "synthdetect.images.perturb": ("Augmentation",),
     "synthdetect.member_classifier": ("MemberClassifier",),

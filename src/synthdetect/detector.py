@@ -3,14 +3,13 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synthdetect.bundle.assemble import cascade_of, environment, take_apart
+from synthdetect.bundle.assemble import cascade_of, take_apart
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.hub import open_bundle
 from synthdetect.bundle.origin import Origin, described
@@ -25,6 +24,7 @@ from synthdetect.ensemble.relearn import What, check_what, relearn
 from synthdetect.ensemble.threshold import Policy
 from synthdetect.errors import ImageError
 from synthdetect.evaluation.evaluate import Evaluation, evaluate
+from synthdetect.evaluation.placement import score_quantiles
 from synthdetect.images.batches import iter_sources
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturb import Augmentation
@@ -303,7 +303,14 @@ class Detector(Predictor):
             seed=self.random_state,
         )
         errors, cascade = self.errors_, self.cascade_
-        self._adopt(self.members_, learned, self._origin.changed(what))
+        scores = score_quantiles(
+            logits[good],
+            rows.y[good],
+            learned.combiner,
+            [member.name for member in self.members_],
+            on="the images of the last calibration, which chose the threshold",
+        )
+        self._adopt(self.members_, learned, self._origin.changed(what).with_scores(scores))
         self.errors_ = errors
         if cascade is not None:
             order = [c for stage in cascade.stages for c in stage.columns]
@@ -404,6 +411,12 @@ class Detector(Predictor):
         )
         return Path(path)
 
+    @property
+    def facts_(self) -> Mapping[str, Any]:
+        """What its bundle says of it: `training_data`, `recipe`, `figures` and more, JSON-ready."""
+        self._fitted()
+        return self._origin.facts
+
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""
         return described(self.members_, self._fitted(), self._origin)
@@ -415,14 +428,7 @@ class Detector(Predictor):
         return f"<Detector {self._origin.name}: {names}; threshold {self.threshold_:.4f}>"
 
     def _adopt_training(self, ensemble: "TrainedEnsemble") -> "Detector":
-        facts = {
-            "figures": ensemble.figures,
-            "recipe": ensemble.recipe,
-            "training_data": ensemble.training_data,
-            "environment": environment(trained=True),
-            "created": datetime.now(UTC).date().isoformat(),
-        }
-        origin = Origin(ensemble.name, facts)
+        origin = Origin.of_training(ensemble)
         self._adopt(ensemble.members, ensemble.decision, origin, ensemble.cascade)
         return self
 

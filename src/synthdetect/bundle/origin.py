@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from synthdetect.bundle.assemble import environment
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.signature import signer_of
 from synthdetect.ensemble.combine import LinearCombiner
@@ -11,6 +13,9 @@ from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.evaluation.report import as_lines
 from synthdetect.members.base import TrainedMember
+
+if TYPE_CHECKING:
+    from synthdetect.training.fit import TrainedEnsemble
 
 _FACTS = ("training_data", "recipe", "figures", "environment", "created")
 
@@ -66,6 +71,23 @@ class Origin:
                 last = max(last, _NOTES.index(before))
             facts["figures"] = {**figures, "note": _NOTES[last]}
         return replace(self, facts=facts, digest="unsaved", signed_by=None)
+
+    def with_scores(self, scores: Mapping[str, Any]) -> "Origin":
+        """Return the origin of a detector that keeps these `calibration_scores`."""
+        training_data = {**self.facts.get("training_data", {}), "calibration_scores": scores}
+        return replace(self, facts={**self.facts, "training_data": training_data})
+
+    @classmethod
+    def of_training(cls, ensemble: "TrainedEnsemble") -> "Origin":
+        """Return the origin of a detector that was just trained."""
+        facts = {
+            "figures": ensemble.figures,
+            "recipe": ensemble.recipe,
+            "training_data": ensemble.training_data,
+            "environment": environment(trained=True),
+            "created": datetime.now(UTC).date().isoformat(),
+        }
+        return cls(ensemble.name, facts)
 
 
 def described(members: Sequence[TrainedMember], decision: Decision, origin: Origin) -> str:

@@ -10,11 +10,13 @@ import typer
 from typer.core import TyperGroup
 
 import synthdetect
+from synthdetect.cli.audit import audit
 from synthdetect.cli.bundles import bundles
 from synthdetect.cli.calibrate import calibrate
 from synthdetect.cli.card import card
 from synthdetect.cli.compare import compare
 from synthdetect.cli.console import tell
+from synthdetect.cli.explain import explain
 from synthdetect.cli.info import info
 from synthdetect.cli.monitor import monitor
 from synthdetect.cli.predict import predict
@@ -87,7 +89,7 @@ def options(
     """
 
 
-for command in (predict, train, calibrate, compare, stress, card, info):
+for command in (predict, explain, audit, train, calibrate, compare, stress, card, info):
     app.command()(command)
 app.add_typer(bundles, name="bundles")
 app.add_typer(monitor)

@@ -71,12 +71,12 @@ class DataCard:
         return asdict(self)
 
     def __str__(self) -> str:
-        tables = (_as_text(*table) for table in self._tables())
+        tables = (_as_text(*table) for table in self.tables())
         return "\n\n".join([*self._facts(), *tables])
 
     def to_markdown(self) -> str:
         """Return the card as Markdown, a table for each property."""
-        tables = (_as_markdown(*table) for table in self._tables())
+        tables = (_as_markdown(*table) for table in self.tables())
         return "\n\n".join(["# Data card", *self._facts(), *tables]) + "\n"
 
     def _facts(self) -> list[str]:
@@ -88,8 +88,8 @@ class DataCard:
             told.append("\n".join([f"{len(reasons)} could not be read:", *reasons]))
         return told
 
-    def _tables(self) -> list[tuple[list[str], list[list[str]]]]:
-        """Header and rows of each property."""
+    def tables(self) -> list[tuple[list[str], list[list[str]]]]:
+        """Return header and rows of each property."""
         tables = []
         for name, values in self.counts.items():
             rows = [[value, *map(str, row.values())] for value, row in values.items()]

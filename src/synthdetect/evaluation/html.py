@@ -64,6 +64,8 @@ figure { margin: 0; background: var(--card); border: 1px solid var(--line);
 figure h3 { margin-top: .25rem; }
 figure img { width: 100%; height: auto; display: block; background: #fff; border-radius: .25rem; }
 figcaption { margin-top: .5rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem;
+  overflow-wrap: anywhere; }
 @media (max-width: 30rem) { .pictures { grid-template-columns: 1fr; } }
 @media print { body { background: #fff; } .cards li, figure, table { break-inside: avoid; } }
 """
@@ -132,7 +134,12 @@ def as_html(evaluation: "Evaluation", *, title: str = "") -> str:
         If matplotlib is not installed.
     """
     title = title or "How well real photographs and synthetic images are told apart"
-    parts = [
+    return page(title, body(evaluation, title))
+
+
+def body(evaluation: "Evaluation", title: str) -> list[str]:
+    """Return the parts of the page, from its heading on; errors are those of `as_html`."""
+    return [
         *_summary(evaluation, title),
         *_in_use(evaluation),
         "<h2>Pictures</h2>",
@@ -146,7 +153,6 @@ def as_html(evaluation: "Evaluation", *, title: str = "") -> str:
         *_groups(evaluation),
         *_method(evaluation),
     ]
-    return page(title, parts)
 
 
 def page(title: str, parts: Sequence[str]) -> str:
@@ -271,7 +277,7 @@ def table(
     kind = ' class="words"' if words else ""
     told = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="scroll"><table{kind}>{told}<thead><tr>{head}</tr></thead>\n'
+        f'<div class="scroll" tabindex="0"><table{kind}>{told}<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 

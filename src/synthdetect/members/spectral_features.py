@@ -83,13 +83,7 @@ def features(crops: NDArray[np.uint8]) -> Vector:
     DataError
         If the crops have another shape or dtype.
     """
-    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (SIZE, SIZE, 3):
-        raise DataError(
-            f"crops: {crops.dtype} of shape {crops.shape}; "
-            f"give uint8 of shape (k, {SIZE}, {SIZE}, 3), the view of SpectralMember"
-        )
-    if not len(crops):
-        raise DataError("crops: none given; give at least one")
+    _check_crops(crops)
     planes = _planes(crops)
     parts = [*_spectra(planes.fine)]
     parts += [
@@ -99,6 +93,16 @@ def features(crops: NDArray[np.uint8]) -> Vector:
     parts += [_patterns(planes.named[label.split("/")[0]], step) for label, step in _PATTERNS]
     parts += [_moments(planes.named[label]) for label in _MOMENT_PLANES]
     return np.concatenate(parts)
+
+
+def _check_crops(crops: NDArray[np.uint8]) -> None:
+    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (SIZE, SIZE, 3):
+        raise DataError(
+            f"crops: {crops.dtype} of shape {crops.shape}; "
+            f"give uint8 of shape (k, {SIZE}, {SIZE}, 3), the view of SpectralMember"
+        )
+    if not len(crops):
+        raise DataError("crops: none given; give at least one")
 
 
 class _Planes(NamedTuple):
@@ -182,11 +186,7 @@ def _spectra(planes: list[Floats]) -> list[Vector]:
     parts: list[Vector] = []
     transforms, powers = [], []
     for plane in planes:
-        centred = plane - plane.mean(axis=(1, 2), keepdims=True)
-        spectrum = scipy.fft.rfft2(centred * rings.window, axes=(1, 2), workers=1)
-        power = spectrum.real**2 + spectrum.imag**2
-        log_power = np.log(power + np.float32(_POWER_FLOOR)).mean(axis=0).ravel()
-        log_power = log_power.astype(np.float64)
+        spectrum, power, log_power = _spectrum(plane)
         by_ring = _mean_by(rings.ring, log_power, N_RINGS)
         spread = _mean_by(rings.ring, (log_power - by_ring[rings.ring]) ** 2, N_RINGS)
         by_band = _mean_by(rings.band, log_power, N_BANDS)
@@ -200,6 +200,39 @@ def _spectra(planes: list[Floats]) -> list[Vector]:
         scale = np.sqrt(powers[a] * powers[b]) + _POWER_FLOOR
         parts.append(_mean_by(rings.coarse, cross, N_COHERENCE) / scale)
     return parts
+
+
+def _spectrum(plane: Floats) -> tuple[NDArray[np.complex64], Floats, Vector]:
+    """Transform and power of each crop, and the mean over crops of the logarithm, flattened."""
+    centred = plane - plane.mean(axis=(1, 2), keepdims=True)
+    spectrum = scipy.fft.rfft2(centred * _rings().window, axes=(1, 2), workers=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    log_power = np.log(power + np.float32(_POWER_FLOOR)).mean(axis=0).ravel()
+    return spectrum, power, log_power.astype(np.float64)
+
+
+def radial_spectrum(crops: NDArray[np.uint8]) -> Vector:
+    """Return the luma features `ring_power` alone, without computing the others.
+
+    Parameters
+    ----------
+    crops : ndarray of shape (k, 128, 128, 3), uint8
+        As for `features`.
+
+    Returns
+    -------
+    log_power : ndarray of shape (N_RINGS,), float64
+        Mean natural logarithm of the power in each ring; the rings are of equal width, from 0 to
+        0.707 cycles a pixel (the corner of the spectrum).
+
+    Raises
+    ------
+    DataError
+        As `features`.
+    """
+    _check_crops(crops)
+    log_power = _spectrum(_planes(crops).fine[0])[2]
+    return _mean_by(_rings().ring, log_power, N_RINGS)
 
 
 # ---- co-occurrences

@@ -21,9 +21,11 @@ from synthdetect.ensemble.learn import (
 )
 from synthdetect.ensemble.threshold import Policy
 from synthdetect.errors import DataError, TrainingError
+from synthdetect.evaluation.placement import score_quantiles
 from synthdetect.evaluation.report import measure
-from synthdetect.images.decode import Limits
+from synthdetect.images.decode import Limits, decode, source_name
 from synthdetect.members.base import TrainedMember
+from synthdetect.members.real_spectrum import measure_real_spectrum
 from synthdetect.members.registry import load_scorer
 from synthdetect.members.score import score_stream
 from synthdetect.training.log import TrainingLog
@@ -33,6 +35,8 @@ from synthdetect.training.recipe import Recipe, only_members, recipe_to_dict
 _VAL_FRACTION = 0.2
 # Enough for an interval of 0.04 either way, and read and learned in about two seconds.
 _N_CONFOUND_CHECKS = 2000
+# Their 5 % quantile then lies between the 3.7 % and the 6.4 % of all; two milliseconds an image.
+_N_SPECTRA = 1000
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,19 @@ def train_ensemble(
         decision=decision,
         figures=figures,
         recipe=recipe_to_dict(recipe),
-        training_data={"manifest_sha256": dataset.sha256, "counts": dataset.counts()},
         cascade=_cascade(logits, val, decision, recipe),
+        training_data={
+            "manifest_sha256": dataset.sha256,
+            "counts": dataset.counts(),
+            "calibration_scores": score_quantiles(
+                logits,
+                val.y,
+                decision.combiner,
+                [member.name for member in members],
+                on="the validation images, which chose epochs, combiner and threshold",
+            ),
+            "real_spectrum": _real_spectrum(train, recipe.seed),
+        },
     )
 
 
@@ -221,6 +236,16 @@ def _splits(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     val = dataset.part("val")
     require_classes(val, what="the validation split", at_least=10)
     return pool, val
+
+
+def _real_spectrum(train: Dataset, seed: int) -> dict[str, Any]:
+    """Measure the radial spectrum of some real training images, for explanations."""
+    rows = np.flatnonzero(train.y == 0)
+    if len(rows) > _N_SPECTRA:
+        chosen = np.random.default_rng(seed).choice(rows, _N_SPECTRA, replace=False)
+        rows = np.sort(chosen)
+    pixels = (decode(train.images[i], name=source_name(train.images[i], i)) for i in rows.tolist())
+    return measure_real_spectrum(pixels, on="real training images").to_dict()
 
 
 def _tell_confounds(train: Dataset, seed: int, log: TrainingLog) -> None:

@@ -1,0 +1,1 @@
+"""Why one image got its verdict: who said what, where, and in which frequencies."""
