@@ -270,8 +270,9 @@ class Detector(ImageClassifier):
         ImageError, NotFittedError
             As `predict_proba`.
         """
-        p = self._probabilities(images, on_error)
-        return np.where(np.isnan(p), UNREADABLE, self._fitted().threshold.decide(p))
+        decision = self._fitted()  # once: another thread may learn a new one meanwhile
+        p = decision.probability(self._logits(images, on_error))
+        return np.where(np.isnan(p), UNREADABLE, decision.threshold.decide(p))
 
     def member_logits(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
         """Return what each member says, before the combiner.
@@ -480,6 +481,11 @@ class Detector(ImageClassifier):
         write_bundle(path, manifest, files)
         return Path(path)
 
+    @property
+    def digest_(self) -> str:
+        """SHA-256 of the bundle that was loaded, or `unsaved` once anything was learned since."""
+        return self._origin.digest
+
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""
         return described(self.members_, self._fitted(), self._origin)
@@ -532,7 +538,7 @@ class Detector(ImageClassifier):
 
     def _ready(self) -> Panel:
         self._fitted()
-        if self.precision != self._panel.precision:
+        if not hasattr(self, "_panel") or self.precision != self._panel.precision:
             self._panel = Panel(self.members_, precision=self.precision)
         return self._panel
 

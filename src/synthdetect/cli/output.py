@@ -62,7 +62,10 @@ def write_jsonl(rows: Iterable[Row], stream: TextIO) -> None:
 
 
 def write_table(rows: Iterable[Row], stream: TextIO) -> None:
-    """Write aligned columns, in colour on a terminal; all rows are read first."""
+    """Write aligned columns, in colour on a terminal; all rows are read first.
+
+    If that is interrupted, those that are there are written.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -77,14 +80,18 @@ def write_table(rows: Iterable[Row], stream: TextIO) -> None:
     table.add_column("p_synthetic", justify="right", no_wrap=True)
     table.add_column("decision", no_wrap=True)
     table.add_column("path", overflow="fold")
-    for row in rows:
-        p = "" if row.p_synthetic is None else f"{row.p_synthetic:.4f}"
-        decision = Text(row.decision, style=styles[row.decision])
-        table.add_row(p, decision, Text(printable(row.path)))
     on_terminal = stream.isatty()
     console = Console(
         file=stream, width=None if on_terminal else _ENDLESS, no_color=not on_terminal
     )
+    try:
+        for row in rows:
+            p = "" if row.p_synthetic is None else f"{row.p_synthetic:.4f}"
+            decision = Text(row.decision, style=styles[row.decision])
+            table.add_row(p, decision, Text(printable(row.path)))
+    except KeyboardInterrupt:
+        console.print(table)
+        raise
     console.print(table)
 
 
@@ -125,6 +132,38 @@ def opened(out: Path | None) -> Iterator[TextIO]:
         finally:
             stream.detach()
         return
+    target = target_of(out)
+    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave the new name with nothing under it
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def target_of(out: Path) -> Path:
+    """Return where a file goes: a link to it stays one.
+
+    Parameters
+    ----------
+    out : Path
+
+    Returns
+    -------
+    target : Path
+        Absolute, links followed.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it cannot be a file.
+    """
     target = Path(os.path.realpath(out))
     if os.path.lexists(target) and not target.is_file():
         reason = f"{printable(str(out))} is not a file; name one, or leave --out away"
@@ -132,13 +171,4 @@ def opened(out: Path | None) -> Iterator[TextIO]:
     if not target.parent.is_dir():
         reason = f"folder {printable(str(target.parent))} does not exist; create it first"
         raise typer.BadParameter(reason, param_hint="--out")
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            yield file
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    return target

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import synthdetect
 from synthdetect.cli.console import printable, progress, tell
-from synthdetect.cli.output import WRITERS, Row, opened
+from synthdetect.cli.journal import journal
+from synthdetect.cli.output import WRITERS, Row, opened, target_of
 from synthdetect.errors import ImageError
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ class _Tally:
     n_synthetic: int = 0
     errors: list[str] = field(default_factory=list)
 
+    def add(self, row: Row) -> None:
+        self.n += 1
+        self.n_synthetic += row.decision == "synthetic"
+        if row.error is not None:
+            self.errors.append(f"{row.path}: {row.error}")
+
+    def counted(self, rows: Iterable[Row], advance: Callable[[], None]) -> Iterator[Row]:
+        """Yield rows as they pass."""
+        for row in rows:
+            self.add(row)
+            yield row
+            advance()
+
 
 def predict(
     paths: Annotated[
@@ -67,8 +82,18 @@ def predict(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write to this file; it is replaced when everything is done."),
+        typer.Option(
+            help="Write to this file; it is replaced when everything is done. Until then results "
+            "are kept in <file>.partial.jsonl, which stays if the run is stopped."
+        ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with what a run that was stopped left beside --out, if there is any.",
+        ),
+    ] = False,
     bundle: Annotated[
         str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
     ] = "ensemble-v1",
@@ -108,34 +133,55 @@ def predict(
       0    all images were read
       1    some could not be read; the results of the others are there
       2    wrong usage, or nothing could be done
-      130  interrupted
+      130  interrupted; 143  terminated: results so far are written, or kept for --resume
     """
     # Written so that NaN, which is a float to the parser, is refused too.
     if threshold is not None and not 0 <= threshold <= 1:
         raise typer.BadParameter(f"{threshold} is not from 0 to 1", param_hint="--threshold")
     chosen = output or _format_of(out)
+    if resume and out is None:
+        raise typer.BadParameter("goes with --out", param_hint="--resume")
+    target = None if out is None else target_of(out)
     sources = _images(paths, recursive=recursive)
     tally = _Tally()
-    with opened(out) as stream:
-        from synthdetect.detector import Detector
-        from synthdetect.ensemble.threshold import Threshold
+    from synthdetect.detector import Detector
+    from synthdetect.ensemble.threshold import Threshold
 
-        detector = Detector.load(bundle, precision=precision.value, workers=workers)
-        decider = detector.decision_.threshold
-        if threshold is not None:
-            decider = Threshold(threshold, "--threshold")
-        cutoff = decider.value
-        # Rows and a bar on one terminal would overwrite each other.
-        show = not quiet and (chosen is Format.table or not stream.isatty())
-        with progress("images", len(sources), show=show) as advance:
-            rows = _rows(detector.stream(iter(sources)), decider, tally, advance)
-            WRITERS[chosen](rows, stream)
+    detector = Detector.load(bundle, precision=precision.value, workers=workers)
+    decider = detector.decision_.threshold
+    if threshold is not None:
+        decider = Threshold(threshold, "--threshold")
+
+    def rows_from(start: int) -> Iterator[Row]:
+        return _rows(detector.stream(iter(sources[start:])), decider)
+
+    if target is None:
+        with opened(None) as stream:
+            # Rows and a bar on one terminal would overwrite each other.
+            show = not quiet and (chosen is Format.table or not stream.isatty())
+            with progress("images", len(sources), show=show) as advance:
+                WRITERS[chosen](tally.counted(rows_from(0), advance), stream)
+    else:
+        terms = {
+            "version": synthdetect.__version__,
+            "bundle": detector.digest_,
+            "threshold": decider.to_dict(),
+            "precision": precision.value,
+        }
+        with journal(target, terms, sources, resume=resume) as kept:
+            for row in kept.rows():
+                tally.add(row)
+            with progress("images", len(sources), done=kept.n, show=not quiet) as advance:
+                for row in tally.counted(rows_from(kept.n), advance):
+                    kept.add(row)
+            with opened(target) as stream:
+                WRITERS[chosen](kept.rows(), stream)
     for error in tally.errors:
         tell(error)
     if not quiet:
         tell(
             f"{tally.n} images, {tally.n_synthetic} synthetic, {len(tally.errors)} unreadable "
-            f"(threshold {cutoff:.4f})"
+            f"(threshold {decider.value:.4f})"
         )
     if tally.errors:
         raise typer.Exit(UNREAD_IMAGES)
@@ -173,17 +219,10 @@ def _images(paths: list[str], *, recursive: bool) -> list[str]:
 def _rows(
     results: Iterable[tuple[str, float, ImageError | None]],
     threshold: "AnyThreshold",
-    tally: _Tally,
-    advance: Callable[[], None],
 ) -> Iterator[Row]:
-    """Turn results into rows, counting them."""
+    """Turn results into rows."""
     for name, p, error in results:
-        tally.n += 1
         if error is not None:
-            tally.errors.append(str(error))
             yield Row(name, None, "unreadable", threshold.value, error.reason)
         else:
-            decision = str(threshold.decide([p])[0])
-            tally.n_synthetic += decision == "synthetic"
-            yield Row(name, p, decision, threshold.value)
-        advance()
+            yield Row(name, p, str(threshold.decide([p])[0]), threshold.value)

@@ -4,10 +4,10 @@ Formats are sniffed from the content and limited to a short list; every limit is
 header, before pixels are decoded.
 """
 
+import errno
 import io
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from PIL import (  # each registers the formats that it reads
 from synthdetect.errors import ImageError
 from synthdetect.images.modes import orientation_of, to_rgb, upright
 from synthdetect.images.views import Pixels
+from synthdetect.locks import Lock
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
@@ -65,20 +66,8 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class _LargeImages:
-    """Lets one large image be decoded at a time, so that threads do not add up their memory."""
-
-    def __init__(self) -> None:
-        self.turn = threading.Lock()
-
-    def reset(self) -> None:
-        # A lock that another thread held at the fork would stay locked in the child.
-        self.turn = threading.Lock()
-
-
-_large_images = _LargeImages()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_large_images.reset)
+# One large image is decoded at a time, so that threads do not add up their memory.
+_large_image = Lock()
 
 
 def source_name(source: Any, index: int) -> str:
@@ -252,7 +241,10 @@ def _opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
     except PermissionError as error:
         raise ImageError(name, "may not be read; check its permissions") from error
     except (OSError, ValueError, TypeError) as error:
-        raise ImageError(name, f"cannot be opened ({error}); check the path") from error
+        advice = "check the path"
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            advice = "close files, or raise the limit (ulimit -n)"
+        raise ImageError(name, f"cannot be opened ({error}); {advice}") from error
     with os.fdopen(descriptor, "rb") as file:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
@@ -326,7 +318,7 @@ def _from_pil(image: Image.Image, format_name: str, name: str, limits: Limits) -
     width, height = image.size
     if width * height <= _LARGE_PIXELS:
         return _load(image, name, limits)
-    with _large_images.turn:
+    with _large_image:
         return _load(image, name, limits)
 
 

@@ -1,7 +1,6 @@
 """Score a stream of images by all members: decode once, view once, a bounded number in memory."""
 
 import itertools
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from synthdetect.errors import ImageError
 from synthdetect.images.batches import iter_sources, prepared
 from synthdetect.images.decode import Limits
 from synthdetect.images.views import Pixels, View, apply_views
+from synthdetect.locks import Lock
 from synthdetect.members.base import Scorer
 
 
@@ -76,7 +76,7 @@ def score_stream(
     alone = [column for column, scorer in enumerate(scorers) if not scorer.uses_all_cores]
     together = [column for column, scorer in enumerate(scorers) if scorer.uses_all_cores]
     # Many short array operations: two threads of them only pass the interpreter's lock to and fro.
-    one_at_a_time = threading.Lock()
+    one_at_a_time = Lock()
 
     def look(pixels: Pixels) -> Seen:
         crops = apply_views(pixels, views)
