@@ -1,11 +1,11 @@
 """Run commands and kill them at random moments; a script, in a process of its own that forks them.
 
-    python killing.py SCENARIO N_KILLS BUNDLE DATA FOLDER
+    python killing.py SCENARIO[,SCENARIO...] N_KILLS BUNDLE IMAGES FOLDER
 
 Everything is imported once, before the forks, so that a kill costs a fraction of a second. A child
 is killed by SIGKILL after a random part of the time that an undisturbed one takes; only children
 that were still alive count. After each kill what is on disk must be the old or the new, whole.
-Prints what was seen as JSON.
+IMAGES is a folder with a `manifest.csv`. Prints what was seen of each scenario as a line of JSON.
 """
 
 import csv
@@ -37,7 +37,7 @@ view = {{ kind = "crops", n = 1, size = 128 }}
 copies = 0
 n_nets = 2
 n_hidden = 8
-n_epochs = 40
+n_epochs = 10
 learning_rate = 3e-3
 """
 
@@ -213,6 +213,10 @@ def train(n: int, bundle: Path, images: Path, folder: Path) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    scenario = {"predict": predict, "save": save, "calibrate": calibrate, "train": train}
-    name, n_kills, *paths = sys.argv[1:]
-    print(json.dumps(scenario[name](int(n_kills), *map(Path, paths))))
+    scenarios = {"predict": predict, "save": save, "calibrate": calibrate, "train": train}
+    names, n_kills, bundle, images, folder = sys.argv[1:]
+    for name in names.split(","):
+        place = Path(folder) / name
+        place.mkdir()
+        seen = scenarios[name](int(n_kills), Path(bundle), Path(images), place)
+        print(json.dumps(seen), flush=True)
