@@ -4,8 +4,9 @@
     python benchmarks/soak.py --images 3000            # a look
     python benchmarks/soak.py --threads 4 --json soak.json
 
-The same image files are scored over and over by one detector. Exit code 1 if an output differs from
-the first of its image by a bit, or descriptors grew, or the memory's slope is surely over the bound.
+The same image files are scored over and over by one detector. Exit code 1 if an output differs
+from the first of its image by a bit, or descriptors grew, or the memory's slope is surely over the
+bound (the low end of its interval).
 """
 
 import argparse

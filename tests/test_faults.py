@@ -144,7 +144,7 @@ def test_a_full_disk_keeps_the_rows_that_fit_and_the_old_file(tiny_bundle, image
     out, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial.jsonl"
     options = ("predict", *[image_folder / "b.png"] * 40, "--bundle", tiny_bundle, "--out", out)
     out.write_text("old")
-    limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
     full = alone("-c", f"import resource; {limit}; {COMMAND}", *options)
     assert full.returncode == 2
     kept, error = full.stderr.splitlines()
@@ -156,19 +156,28 @@ def test_a_full_disk_keeps_the_rows_that_fit_and_the_old_file(tiny_bundle, image
     assert list(tmp_path.iterdir()) == [out]
 
 
+AS_NOBODY = """
+import os, sys
+from synthdetect.cli import app, main
+app(sys.argv[1:-2], standalone_mode=False)
+os.geteuid() or os.setuid(65534)
+main()
+"""
+
+
 def test_a_read_only_directory_is_one_line_and_nothing_is_left(tiny_bundle, image_folder):
-    # A folder of its own, as root, whom no permission stops, runs this as nobody.
+    # No permission stops root, who therefore becomes nobody, once all is imported: nobody may not
+    # be allowed to read this Python. The folder is not pytest's, which nobody may not enter.
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         shutil.copytree(tiny_bundle, place / "bundle")
         shutil.copy(image_folder / "b.png", place)
         for path in (place, *place.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
-        drop = "import os; os.geteuid() or os.setuid(65534)"
-        options = ("predict", place / "b.png", "--bundle", place / "bundle")
-        result = alone("-c", f"{drop}; {COMMAND}", *options, "--out", place / "out.csv")
+        options = ("predict", place / "b.png", "--bundle", place / "bundle", "--quiet")
+        result = alone("-c", AS_NOBODY, *options, "--out", place / "out.csv")
         assert result.returncode == 2
-        assert "Permission denied" in result.stderr
+        assert result.stderr.startswith("synthdetect: error: [Errno 13] Permission denied: ")
         assert result.stderr.count("\n") == 1
         assert sorted(path.name for path in place.iterdir()) == ["b.png", "bundle"]
         place.chmod(0o755)
@@ -199,7 +208,7 @@ def test_without_file_descriptors_images_and_bundles_say_so_and_later_all_is_wel
     images = (image_folder / "b.png", image_folder / "c.png")
     told = script(DESCRIPTORS, tiny_bundle, *images).splitlines()
     assert len(told) == 3
-    assert told[0].startswith(f"{tiny_bundle}: Too many open files")
+    assert "Too many open files" in told[0]
     for name, line in zip(images, told[1:], strict=True):
         assert line.startswith(f"{name}: cannot be opened")
         assert line.endswith("close files, or raise the limit (ulimit -n)")
@@ -214,14 +223,16 @@ detector = Detector.load(bundle, workers=1)
 before = detector.predict_proba([small])
 with open("/proc/self/statm") as file:
     in_use = int(file.read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (in_use + 60 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (in_use + 150 * 2**20,) * 2)
 p = detector.predict_proba([small, large, small], on_error="nan")
-print(detector.errors_[1])
-assert np.array_equal(p[[0]], before) and np.array_equal(p[[2]], before)
+print(*detector.errors_.values(), sep="\\n")
+assert np.array_equal(p[[0, 2]], np.vstack([before, before])), (p, before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its memory as Linux has it")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="reads its memory as Linux has it"
+)
 def test_an_image_that_does_not_fit_in_memory_is_told_and_the_others_are_scored(
     tiny_bundle, image_folder, tmp_path
 ):

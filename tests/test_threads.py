@@ -51,7 +51,11 @@ def bundle(tiny_bundle, tmp_path_factory):
     images, y = labelled_arrays(20, seed=6)
     logits, _ = Panel((spectral, net), precision="f32").logits(images)
     manifest, files = assemble(
-        (spectral, net), learn_decision(logits, y, seed=0), name="both", license_name="CC0", facts={}
+        (spectral, net),
+        learn_decision(logits, y, seed=0),
+        name="both",
+        license_name="CC0",
+        facts={},
     )
     write_bundle(folder / "both", manifest, files)
     return folder / "both"

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from synthdetect.bundle.disk import disk_errors
 from synthdetect.bundle.format import Bundle, read_bundle
 from synthdetect.bundle.replace import backup_path
 from synthdetect.bundle.strict_json import MANIFEST_NAME
@@ -92,8 +93,9 @@ def _bundled() -> dict[str, Path]:
     root = importlib.resources.files("synthdetect.bundles")
     if not isinstance(root, Path):  # the package itself is imported from a zip
         return {}
-    zips = {path.stem: path for path in root.glob("*.zip")}
-    folders = {path.parent.name: path.parent for path in root.glob(f"*/{MANIFEST_NAME}")}
+    with disk_errors(root, "check that the package's folder may be read"):
+        zips = {path.stem: path for path in root.glob("*.zip")}
+        folders = {path.parent.name: path.parent for path in root.glob(f"*/{MANIFEST_NAME}")}
     return zips | folders
 
 
