@@ -230,9 +230,7 @@ assert np.array_equal(p[[0, 2]], np.vstack([before, before])), (p, before)
 """
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="reads its memory as Linux has it"
-)
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 def test_an_image_that_does_not_fit_in_memory_is_told_and_the_others_are_scored(
     tiny_bundle, image_folder, tmp_path
 ):

@@ -1,5 +1,6 @@
 """Rows that are kept until all are there: what goes on, what is refused, what stays."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -16,16 +17,16 @@ NAMES = [f"{i}.png" for i in range(5)]
 ROWS = [Row(name, 0.25 + i / 3, "real", 0.5) for i, name in enumerate(NAMES)]
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """Ends a run."""
 
 
 def stopped_after(n: int, target: Path, *, resume: bool = False) -> None:
     """A run that ends after n rows of its own."""
-    with pytest.raises(Stop), journal(target, TERMS, NAMES, resume=resume) as kept:
+    with contextlib.suppress(StoppedError), journal(target, TERMS, NAMES, resume=resume) as kept:
         for row in ROWS[kept.n : kept.n + n]:
             kept.add(row)
-        raise Stop
+        raise StoppedError
 
 
 def resumed(target: Path, terms: dict = TERMS, names: list[str] = NAMES) -> list[Row]:
@@ -98,9 +99,12 @@ def test_a_torn_row_is_written_again(target, partial):
 
 def test_names_that_are_not_utf_8_come_back(target):
     row = Row("\udcff\n.png", None, "unreadable", 0.5, "why")
-    with pytest.raises(Stop), journal(target, TERMS, [row.path], resume=False) as kept:
+    with (
+        contextlib.suppress(StoppedError),
+        journal(target, TERMS, [row.path], resume=False) as kept,
+    ):
         kept.add(row)
-        raise Stop
+        raise StoppedError
     assert resumed(target, names=[row.path]) == [row]
 
 

@@ -1,4 +1,4 @@
-"""One detector in many threads, in forked children and in other processes: the same bits, no hang."""
+"""One detector in threads, in forked children and in other processes: the same bits, no hang."""
 
 import os
 import pickle
@@ -141,8 +141,8 @@ def test_workers_of_joblib_get_the_same_bits(detector, images, monkeypatch):
     np.testing.assert_array_equal(got[1], expected[1::2])
 
 
-# Rounds of what has hung other programs: threads that begin together, a detector that is freed while
-# others infer, a fork while threads hold locks, a pickle that another thread makes.
+# Rounds of what has hung other programs: threads that begin together, a detector that is freed
+# while others infer, a fork while threads hold locks, a pickle that another thread uses.
 ROUNDS = """
 import multiprocessing, os, pickle, sys, threading
 import numpy as np
