@@ -176,3 +176,14 @@ def test_without_memory_for_what_is_kept_of_an_image_it_has_an_error():
     found = list(prepared([picture(0), picture(1), picture(2)], prepare))
     assert [image.value for image in found] == [0, None, 2]
     assert found[1].error.reason == "does not fit in memory; scale it down"
+
+
+def test_where_no_thread_can_be_started_the_caller_works():
+    before = threading.stack_size(2**47)  # more than there are addresses
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threading.Thread(target=print).start()
+        found = list(prepared([picture(0), picture(1)], lambda pixels: int(pixels[0, 0, 0])))
+    finally:
+        threading.stack_size(before)
+    assert [image.value for image in found] == [0, 1]

@@ -10,16 +10,18 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from numpy.random import default_rng
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 import synthdetect
 from conftest import native, write_manifest
+from synthdetect import cli
 from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.cli import app
 from synthdetect.cli.output import Row, write_csv, write_jsonl, write_table
@@ -450,6 +452,27 @@ class TestErrors:
         assert result.returncode == 2
         assert one_line(result.stderr.decode())
         assert "No space left" in result.stderr.decode()
+
+    @pytest.mark.parametrize(
+        ("raised", "code", "told"),
+        [
+            (MemoryError, 2, "error: out of memory"),
+            (KeyboardInterrupt, 130, "interrupted"),
+            (cli.Terminated, 143, "terminated"),
+        ],
+    )
+    def test_what_ends_a_command_is_one_line_and_a_code(self, raised, code, told):
+        def fail() -> None:
+            raise raised
+
+        commands = typer.Typer(cls=cli._Commands)
+        commands.callback()(cli.options)
+        commands.command()(fail)
+        result = CliRunner().invoke(commands, ["fail"])
+        assert result.exit_code == code
+        assert one_line(result.stderr)
+        assert told in result.stderr
+        assert "Traceback" in CliRunner().invoke(commands, ["--debug", "fail"]).stderr
 
     def test_an_unknown_command_names_the_nearest(self):
         result = run("predikt")
