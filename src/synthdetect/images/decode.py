@@ -214,7 +214,9 @@ def _checked_header(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
 def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes:
     with _opened(path, name) as file:
         try:
-            return file.read(limits.max_file_bytes + 1)
+            # Not the limit itself: `read` allocates all that it is asked for, 256 MB for any file.
+            size = os.fstat(file.fileno()).st_size
+            return file.read(min(size, limits.max_file_bytes) + 1)
         except OSError as error:
             raise ImageError(name, f"cannot be read ({error}); check the disk") from error
 
