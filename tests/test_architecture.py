@@ -23,7 +23,7 @@ LAYERS = (
     ("ensemble",),
     ("data", "evidence"),
     ("images",),
-    ("errors", "optional"),
+    ("errors", "optional", "locks", "bars"),
 )
 DEPTH = {name: depth for depth, row in enumerate(LAYERS) for name in row}
 # The lazy names of the top level, and package data: they belong to no layer.

@@ -1,5 +1,6 @@
 """Streams: order, bounds, errors in place, threads that end."""
 
+import ctypes
 import io
 import threading
 import time
@@ -139,3 +140,50 @@ def test_large_images_take_turns_and_all_arrive():
     large = np.zeros((5200, 5000, 3), np.uint8)
     results = list(prepared([large] * 4, np.shape, workers=4))
     assert [result.value for result in results] == [(5200, 5000, 3)] * 4
+
+
+def kill(thread):
+    """Have a thread end at its next line, wherever it is."""
+    number = ctypes.c_ulong(thread.ident)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(SystemExit))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("n_killed", [1, 2])
+def test_threads_that_die_cost_no_image(n_killed):
+    killed = set()
+
+    def sources():
+        for value in range(40):
+            workers = [t for t in threading.enumerate() if t.name.startswith("synthdetect-decode")]
+            if value == 10:
+                for thread in workers[:n_killed]:
+                    kill(thread)
+                    killed.add(thread)
+            yield picture(value)
+
+    found = list(prepared(sources(), lambda pixels: int(pixels[0, 0, 0]), workers=2))
+    assert [image.value for image in found] == list(range(40))
+    assert len(killed) == n_killed
+
+
+def test_without_memory_for_what_is_kept_of_an_image_it_has_an_error():
+    def prepare(pixels):
+        if pixels[0, 0, 0] == 1:
+            raise MemoryError
+        return int(pixels[0, 0, 0])
+
+    found = list(prepared([picture(0), picture(1), picture(2)], prepare))
+    assert [image.value for image in found] == [0, None, 2]
+    assert found[1].error.reason == "does not fit in memory; scale it down"
+
+
+def test_where_no_thread_can_be_started_the_caller_works():
+    before = threading.stack_size(2**47)  # more than there are addresses
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threading.Thread(target=print).start()
+        found = list(prepared([picture(0), picture(1)], lambda pixels: int(pixels[0, 0, 0])))
+    finally:
+        threading.stack_size(before)
+    assert [image.value for image in found] == [0, 1]

@@ -7,24 +7,24 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from numpy.random import default_rng
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 import synthdetect
 from conftest import native, write_manifest
+from synthdetect import cli
 from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.cli import app
-from synthdetect.cli.output import Row, write_csv, write_jsonl
+from synthdetect.cli.output import Row, write_csv, write_jsonl, write_table
 from synthdetect.cli.policies import POLICIES
 from synthdetect.detector import Detector
 from synthdetect.ensemble.threshold import BandThreshold
@@ -297,22 +297,51 @@ class TestOut:
         assert out.read_text() == "old"
         assert [file.name for file in out.parent.iterdir()] == ["results.csv"]
 
-    @posix
-    def test_an_interrupt_leaves_the_old_file_and_exits_with_130(
-        self, tiny_bundle, image_folder, tmp_path
+    def test_an_interrupted_table_has_the_rows_that_are_there(self):
+        stream = io.StringIO()
+
+        def rows() -> Iterator[Row]:
+            yield Row("a.png", 0.5, "real", 0.6)
+            yield Row("b.png", 0.7, "synthetic", 0.6)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_table(rows(), stream)
+        assert [line.split()[-1] for line in stream.getvalue().splitlines()] == [
+            "path",
+            "a.png",
+            "b.png",
+        ]
+
+    def test_resume_goes_with_out(self, tiny_bundle, image_folder):
+        result = run("predict", image_folder, "--bundle", tiny_bundle, "--resume")
+        assert result.exit_code == 2
+        assert "goes with --out" in result.stderr
+
+    @pytest.mark.parametrize("form", ["csv", "jsonl", "table"])
+    def test_resume_gives_the_file_and_the_summary_of_an_undisturbed_run(
+        self, tiny_bundle, image_folder, tmp_path, form
     ):
-        out = tmp_path / "results.csv"
-        out.write_text("old")
-        images = [image_folder / "b.png"] * 4000
-        args = command("predict", *images, "--bundle", tiny_bundle, "--out", out)
-        with subprocess.Popen(args, stderr=subprocess.PIPE, env=environment()) as process:
-            wait_for(lambda: any(f.stat().st_size for f in tmp_path.glob(".results.csv.*.part")))
-            process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert told == b"synthdetect: interrupted\n"
-        assert out.read_text() == "old"
-        assert [file.name for file in tmp_path.iterdir()] == ["results.csv"]
+        options = ("predict", image_folder, "--bundle", tiny_bundle, "-f", form, "--out")
+        undisturbed = run(*options, tmp_path / "whole")
+        detector = Detector.load(tiny_bundle)
+        terms = {
+            "version": synthdetect.__version__,
+            "bundle": detector.digest_,
+            "threshold": detector.decision_.threshold.to_dict(),
+            "precision": "f32",
+        }
+        row = Row(str(image_folder / "a.jpg"), 0.125, "real", detector.threshold_)
+        lines = [json.dumps(terms), json.dumps(row.record())]
+        (tmp_path / "out.partial.jsonl").write_text("\n".join(lines) + "\n")
+        resumed = run(*options, tmp_path / "out", "--resume")
+        assert (resumed.exit_code, resumed.stderr) == (1, undisturbed.stderr)
+        got, wanted = (
+            (tmp_path / name).read_text(encoding="utf-8").splitlines() for name in ("out", "whole")
+        )
+        # The row that was there was taken, not made again.
+        assert sum(a != b for a, b in zip(got, wanted, strict=True)) == 1
+        assert any("0.125" in line for line in got)
 
     @posix
     def test_mode_of_the_old_file_and_a_link_to_it_stay(self, tiny_bundle, image_folder, tmp_path):
@@ -379,6 +408,7 @@ class TestTerminal:
             assert process.stdout is not None
             written = process.stdout.read()
         assert b"/300" in told
+        assert b"/s " in told
         assert b"\x1b[" in told
         assert b"\x1b" not in written
         assert written.count(b" synthetic ") == 300
@@ -422,6 +452,27 @@ class TestErrors:
         assert result.returncode == 2
         assert one_line(result.stderr.decode())
         assert "No space left" in result.stderr.decode()
+
+    @pytest.mark.parametrize(
+        ("raised", "code", "told"),
+        [
+            (MemoryError, 2, "error: out of memory"),
+            (KeyboardInterrupt, 130, "interrupted"),
+            (cli.Terminated, 143, "terminated"),
+        ],
+    )
+    def test_what_ends_a_command_is_one_line_and_a_code(self, raised, code, told):
+        def fail() -> None:
+            raise raised
+
+        commands = typer.Typer(cls=cli._Commands)
+        commands.callback()(cli.options)
+        commands.command()(fail)
+        result = CliRunner().invoke(commands, ["fail"])
+        assert result.exit_code == code
+        assert one_line(result.stderr)
+        assert told in result.stderr
+        assert "Traceback" in CliRunner().invoke(commands, ["--debug", "fail"]).stderr
 
     def test_an_unknown_command_names_the_nearest(self):
         result = run("predikt")
@@ -807,11 +858,3 @@ def read_all(descriptor: int) -> bytes:
             parts.append(part)
     os.close(descriptor)
     return b"".join(parts)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, at most half a minute."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)

@@ -417,6 +417,11 @@ class Detector(Predictor):
         self._fitted()
         return self._origin.facts
 
+    @property
+    def digest_(self) -> str:
+        """SHA-256 of the bundle that was loaded, or `unsaved` once anything was learned since."""
+        return self._origin.digest
+
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""
         return described(self.members_, self._fitted(), self._origin)

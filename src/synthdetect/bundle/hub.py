@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthdetect.bundle.address import Address, is_url, parse_address
+from synthdetect.bundle.disk import disk_errors
 from synthdetect.bundle.format import Bundle, read_bundle
 from synthdetect.bundle.replace import backup_path
 from synthdetect.bundle.signature import check_signature
@@ -120,8 +121,9 @@ def _bundled() -> dict[str, Path]:
     root = importlib.resources.files("synthdetect.bundles")
     if not isinstance(root, Path):  # the package itself is imported from a zip
         return {}
-    zips = {path.stem: path for path in root.glob("*.zip")}
-    folders = {path.parent.name: path.parent for path in root.glob(f"*/{MANIFEST_NAME}")}
+    with disk_errors(root, "check that the package's folder may be read"):
+        zips = {path.stem: path for path in root.glob("*.zip")}
+        folders = {path.parent.name: path.parent for path in root.glob(f"*/{MANIFEST_NAME}")}
     return zips | folders
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated, Any
@@ -27,9 +28,14 @@ from synthdetect.errors import SynthdetectError
 __all__ = ["app", "main"]
 
 FAILED = 2
-# What a shell reports of a program that a signal ended: 128 + SIGINT, 128 + SIGPIPE.
+# What a shell reports of a program that a signal ended: 128 + SIGINT, SIGPIPE, SIGTERM.
 INTERRUPTED = 130
 READER_GONE = 141
+TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: it ends a run as Ctrl-C does, with what is done kept and temporary files removed."""
 
 
 class _Commands(TyperGroup):
@@ -42,8 +48,16 @@ class _Commands(TyperGroup):
             _drop_stdout()
             raise typer.Exit(READER_GONE) from error
         except KeyboardInterrupt as error:
-            tell("interrupted")
-            raise typer.Exit(INTERRUPTED) from error
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            terminated = isinstance(error, Terminated)
+            tell("terminated" if terminated else "interrupted")
+            raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from error
+        except MemoryError as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            tell("error: out of memory; use fewer --workers or --jobs, or smaller images")
+            raise typer.Exit(FAILED) from error
         except (SynthdetectError, OSError) as error:
             if ctx.params.get("debug"):
                 traceback.print_exc()
@@ -85,7 +99,7 @@ def options(
       0    done
       1    done, but some images could not be read
       2    wrong usage, or nothing could be done; one line on standard error says why
-      130  interrupted
+      130  interrupted; 143  terminated: what was finished is kept where the command keeps it
     """
 
 
@@ -97,12 +111,19 @@ app.add_typer(monitor)
 
 def main() -> None:
     """Run the command line on `sys.argv` and exit."""
+    # Unless whoever started us wants it ignored.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except Exception:  # noqa: BLE001 - exit code 1, Python's own, would mean something else
         traceback.print_exc()
         tell("this is a bug in synthdetect; please report it with the lines above")
         sys.exit(FAILED)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def _drop_stdout() -> None:

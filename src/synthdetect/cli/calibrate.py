@@ -165,7 +165,7 @@ def calibrate(
       0    all images were read; the new bundle is saved
       1    some could not be read; the bundle is saved, learned on the others
       2    wrong usage, or nothing could be done
-      130  interrupted
+      130  interrupted; 143  terminated
     """
     chosen = policy_of(
         policy,

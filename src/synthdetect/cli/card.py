@@ -92,7 +92,7 @@ def card(
       0    done, whatever the confound check found
       1    done, but some images could not be read; the card names them
       2    wrong usage, or nothing could be done
-      130  interrupted
+      130  interrupted; 143  terminated
     """
     import numpy as np
 

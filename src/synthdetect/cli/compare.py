@@ -136,7 +136,7 @@ def compare(
       0    done
       1    done, but some images could not be read; they do not count
       2    wrong usage, or nothing could be done
-      130  interrupted
+      130  interrupted; 143  terminated
     """
     from synthdetect.data.folders import read_dataset
 

@@ -26,8 +26,10 @@ def tell(message: str) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int, *, show: bool = True) -> Iterator[Callable[[], None]]:
-    """Show a bar on standard error, if that is a terminal.
+def progress(
+    what: str, total: int, *, done: int = 0, show: bool = True
+) -> Iterator[Callable[[], None]]:
+    """Show a bar on standard error, if that is a terminal: count, rate and time left.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def progress(what: str, total: int, *, show: bool = True) -> Iterator[Callable[[
         Stands before the bar.
     total : int
         Number of steps.
+    done : int, default=0
+        Steps that an earlier run did.
     show : bool, default=True
 
     Yields
@@ -46,20 +50,9 @@ def progress(what: str, total: int, *, show: bool = True) -> Iterator[Callable[[
         yield lambda: None
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+    from synthdetect.bars import bar
+
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task(what, total=total, completed=done)
+        yield lambda: shown.advance(task)

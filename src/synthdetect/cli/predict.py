@@ -4,22 +4,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
-from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+import synthdetect
 from synthdetect.cli.console import printable, progress, tell
-from synthdetect.cli.output import WRITERS, Row, StabilityRow, opened
-from synthdetect.errors import ImageError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from synthdetect.ensemble.threshold import AnyThreshold
+from synthdetect.cli.journal import journal
+from synthdetect.cli.judge import EVIDENCE, STABILITY, judged, judged_in_all_forms, with_evidence
+from synthdetect.cli.output import COLUMNS, WRITERS, Row, opened, target_of
 
 UNREAD_IMAGES = 1
 
@@ -54,6 +48,19 @@ class _Tally:
     n_synthetic: int = 0
     errors: list[str] = field(default_factory=list)
 
+    def add(self, row: Row) -> None:
+        self.n += 1
+        self.n_synthetic += row.decision == "synthetic"
+        if row.error is not None:
+            self.errors.append(f"{row.path}: {row.error}")
+
+    def counted(self, rows: Iterable[Row], advance: Callable[[], None]) -> Iterator[Row]:
+        """Yield rows as they pass."""
+        for row in rows:
+            self.add(row)
+            yield row
+            advance()
+
 
 def predict(
     paths: Annotated[
@@ -79,10 +86,20 @@ def predict(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write to this file; it is replaced when everything is done."),
+        typer.Option(
+            help="Write to this file; it is replaced when everything is done. Until then results "
+            "are kept in <file>.partial.jsonl, which stays if the run is stopped."
+        ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with what a run that was stopped left beside --out, if there is any.",
+        ),
+    ] = False,
     bundle: Annotated[
-        str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
+        str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
     ] = "ensemble-v1",
     threshold: Annotated[
         float | None,
@@ -91,6 +108,14 @@ def predict(
             show_default="the bundle's",
         ),
     ] = None,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence",
+            help="Tell what each file says of itself (content credentials, source type, "
+            "generator's texts, camera) in a column of its own; it changes no probability.",
+        ),
+    ] = False,
     precision: Annotated[
         Precision, typer.Option(help="bf16 is faster on CPUs that have it, and less exact.")
     ] = Precision.f32,
@@ -132,43 +157,72 @@ def predict(
       stable, p_*  with --stability: whether the decision is the same in all
                    forms, and P(synthetic) as JPEG 60, at half the size, as a
                    thumbnail and back, as WebP 75, of the middle 90 %
+      evidence     with --evidence: what the file says of itself, 'none' if nothing
 
     \b
     Exit codes:
       0    all images were read
       1    some could not be read; the results of the others are there
       2    wrong usage, or nothing could be done
-      130  interrupted
+      130  interrupted; 143  terminated: results so far are written, or kept for --resume
     """
     # Written so that NaN, which is a float to the parser, is refused too.
     if threshold is not None and not 0 <= threshold <= 1:
         raise typer.BadParameter(f"{threshold} is not from 0 to 1", param_hint="--threshold")
     chosen = output or _format_of(out)
+    if resume and out is None:
+        raise typer.BadParameter("goes with --out", param_hint="--resume")
+    target = None if out is None else target_of(out)
     sources = _images(paths, recursive=recursive)
     tally = _Tally()
-    with opened(out) as stream:
-        from synthdetect.detector import Detector
-        from synthdetect.ensemble.threshold import Threshold
+    from synthdetect.detector import Detector
+    from synthdetect.ensemble.threshold import Threshold
 
-        options = {"precision": precision.value, "mode": mode.value, "workers": workers}
-        detector = Detector.load(bundle, **options)
-        decider = detector.decision_.threshold
-        if threshold is not None:
-            decider = Threshold(threshold, "--threshold")
-        cutoff = decider.value
-        # Rows and a bar on one terminal would overwrite each other.
-        show = not quiet and (chosen is Format.table or not stream.isatty())
-        with progress("images", len(sources), show=show) as advance:
-            judge = _judge_forms if stability else _judge
-            results = (detector.stream_stability if stability else detector.stream)(iter(sources))
-            rows = _rows(results, partial(judge, decider), tally, advance)
-            WRITERS[chosen](rows, stream)
+    options = {"precision": precision.value, "mode": mode.value, "workers": workers}
+    detector = Detector.load(bundle, **options)
+    decider = detector.decision_.threshold
+    if threshold is not None:
+        decider = Threshold(threshold, "--threshold")
+
+    def rows_from(start: int) -> Iterator[Row]:
+        left = iter(sources[start:])
+        if stability:
+            rows = judged_in_all_forms(detector.stream_stability(left), decider)
+        else:
+            rows = judged(detector.stream(left), decider)
+        return with_evidence(rows) if evidence else rows
+
+    columns = (*COLUMNS, *(STABILITY if stability else ()), *(EVIDENCE if evidence else ()))
+
+    if target is None:
+        with opened(None) as stream:
+            # Rows and a bar on one terminal would overwrite each other.
+            show = not quiet and (chosen is Format.table or not stream.isatty())
+            with progress("images", len(sources), show=show) as advance:
+                WRITERS[chosen](tally.counted(rows_from(0), advance), stream, columns)
+    else:
+        terms = {
+            "version": synthdetect.__version__,
+            "bundle": detector.digest_,
+            "threshold": decider.to_dict(),
+            "precision": precision.value,
+            "mode": mode.value,
+            "columns": list(columns),
+        }
+        with journal(target, terms, sources, resume=resume) as kept:
+            for row in kept.rows():
+                tally.add(row)
+            with progress("images", len(sources), done=kept.n, show=not quiet) as advance:
+                for row in tally.counted(rows_from(kept.n), advance):
+                    kept.add(row)
+            with opened(target) as stream:
+                WRITERS[chosen](kept.rows(), stream, columns)
     for error in tally.errors:
         tell(error)
     if not quiet:
         tell(
             f"{tally.n} images, {tally.n_synthetic} synthetic, {len(tally.errors)} unreadable "
-            f"(threshold {cutoff:.4f})"
+            f"(threshold {decider.value:.4f})"
         )
     if tally.errors:
         raise typer.Exit(UNREAD_IMAGES)
@@ -201,41 +255,3 @@ def _images(paths: list[str], *, recursive: bool) -> list[str]:
     if not images:
         raise typer.BadParameter("there is no image in them", param_hint="PATHS")
     return images
-
-
-def _rows(
-    results: Iterable[tuple[str, Any, ImageError | None]],
-    judge: Callable[[str, Any, ImageError | None], Row],
-    tally: _Tally,
-    advance: Callable[[], None],
-) -> Iterator[Row]:
-    """Turn results into rows, counting them."""
-    for name, p, error in results:
-        tally.n += 1
-        if error is not None:
-            tally.errors.append(str(error))
-        row = judge(name, p, error)
-        tally.n_synthetic += row.decision == "synthetic"
-        yield row
-        advance()
-
-
-def _judge(threshold: "AnyThreshold", name: str, p: float, error: ImageError | None) -> Row:
-    if error is not None:
-        return Row(name, None, "unreadable", threshold.value, error.reason)
-    return Row(name, p, str(threshold.decide([p])[0]), threshold.value)
-
-
-def _judge_forms(
-    threshold: "AnyThreshold", name: str, p: "NDArray[np.float64]", error: ImageError | None
-) -> Row:
-    from synthdetect.evaluation.stability import Stability
-    from synthdetect.scoring.streams import FORMS
-
-    if error is not None:
-        return StabilityRow(name, None, "unreadable", threshold.value, error.reason)
-    seen = Stability.of(FORMS, [p], threshold.decide)
-    # The order of FORMS is that of the fields.
-    first, *others = (None if isnan(one) else one for one in p.tolist())
-    decision = str(seen.decided[0])
-    return StabilityRow(name, first, decision, threshold.value, None, bool(seen.stable[0]), *others)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synthdetect.cli.console import tell
 from synthdetect.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def train(
     Exit codes:
       0    trained and saved; with --member, trained
       2    wrong usage, or training stopped; what was finished is kept for --resume
-      130  interrupted; likewise
+      130  interrupted, 143  terminated; likewise
     """
     from synthdetect.data.folders import read_dataset
     from synthdetect.detector import Detector
@@ -93,7 +94,11 @@ def train(
             typer.echo("when all are trained, --resume without --member makes the bundle")
             return
         resume = True
-    ensemble = train_ensemble(dataset, plan, out=out, resume=resume, log=log, jobs=jobs)
+    try:
+        ensemble = train_ensemble(dataset, plan, out=out, resume=resume, log=log, jobs=jobs)
+    except KeyboardInterrupt:
+        tell(f"what was finished is kept in {out}; --resume goes on")
+        raise
     folder = out / BUNDLE_FOLDER
     folder.mkdir(exist_ok=True)
     saved = Detector.from_training(ensemble).save(folder / plan.name)

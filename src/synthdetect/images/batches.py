@@ -1,10 +1,12 @@
 """Streams of images: decoded in threads ahead of the consumer, in order, a few at once."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +25,10 @@ from synthdetect.images.decode import (
 from synthdetect.images.views import Pixels
 
 T = TypeVar("T")
+
+_TOO_LARGE = "does not fit in memory; scale it down"
+# How often a wait for a thread looks whether there still is one, in seconds.
+_LOOK_S = 1.0
 
 # fmt: off
 EXTENSIONS = frozenset((
@@ -144,10 +150,12 @@ def prepared_in_place(
             return Prepared(index, name, prepare(index, decode(source, name=name, limits=limits)))
         except ImageError as error:
             return Prepared(index, name, error=error)
+        except MemoryError:
+            return Prepared(index, name, error=ImageError(name, _TOO_LARGE))
 
-    pending: deque[Future[Prepared[T]]] = deque()
+    pending: deque[Callable[[], Prepared[T]]] = deque()
     failure: Exception | None = None
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="synthdetect-decode")
+    threads = _Threads(workers)
     try:
         drawn = enumerate(sources)
         while True:
@@ -162,23 +170,64 @@ def prepared_in_place(
             try:
                 kept = _keep(source, name, limits)
             except ImageError as error:
-                done: Future[Prepared[T]] = Future()
-                done.set_result(Prepared(index, name, error=error))
-                pending.append(done)
+                pending.append(partial(Prepared, index, name, error=error))
             else:
-                pending.append(pool.submit(work, index, name, kept))
+                pending.append(threads.start(partial(work, index, name, kept)))
             if len(pending) >= ahead:
-                yield pending.popleft().result()
+                yield pending.popleft()()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        threads.shutdown()
     if failure is not None:
         raise failure
 
 
+class _Threads:
+    """Threads that work ahead; what none of them does, the caller does."""
+
+    def __init__(self, n: int) -> None:
+        self._started: list[threading.Thread] = []
+        self._pool = ThreadPoolExecutor(
+            n,
+            thread_name_prefix="synthdetect-decode",
+            initializer=lambda: self._started.append(threading.current_thread()),
+        )
+
+    def start(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Have a thread begin; return what waits for the result."""
+        try:
+            future = self._pool.submit(work)
+        except RuntimeError:  # no thread can be started: out of memory, or at the user's limit
+            return work
+        return partial(self._result, future, work)
+
+    def _result(self, future: "Future[T]", work: Callable[[], T]) -> T:
+        """Wait, unless the thread died or was lost to a fork, which no future tells."""
+        while not future.done():
+            if self._started and not any(thread.is_alive() for thread in self._started):
+                return work()
+            if not wait([future], timeout=_LOOK_S).done and future.cancel():
+                return work()  # it has not begun: the thread that took it died, or all are busy
+        try:
+            return future.result()
+        except SystemExit:  # of a thread that was told to end
+            return work()
+
+    def shutdown(self) -> None:
+        """Drop what has not begun and wait for the rest."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
 def _keep(source: Any, name: str, limits: Limits) -> Any:
     """Take what the caller may change or close once the next image is drawn."""
+    try:
+        return _copied(source, name, limits)
+    except MemoryError as error:
+        raise ImageError(name, _TOO_LARGE) from error
+
+
+def _copied(source: Any, name: str, limits: Limits) -> Any:
     if isinstance(source, np.ndarray):
         return source.copy() if source.nbytes <= 4 * limits.max_pixels else source
     if isinstance(source, Image.Image):

@@ -4,12 +4,12 @@ Formats are sniffed from the content and limited to a short list; every limit is
 header, before pixels are decoded.
 """
 
+import errno
 import io
 import os
 import stat
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -29,6 +29,7 @@ from synthdetect.errors import ImageError
 from synthdetect.images.modes import orientation_of, to_rgb, upright, wrong_dtype
 from synthdetect.images.structure import check_cost, check_scans, check_structure
 from synthdetect.images.views import Pixels
+from synthdetect.locks import Lock
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
@@ -78,20 +79,8 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class _LargeImages:
-    """Lets one large image be decoded at a time, so that threads do not add up their memory."""
-
-    def __init__(self) -> None:
-        self.turn = threading.Lock()
-
-    def reset(self) -> None:
-        # A lock that another thread held at the fork would stay locked in the child.
-        self.turn = threading.Lock()
-
-
-_large_images = _LargeImages()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_large_images.reset)
+# One large image is decoded at a time, so that threads do not add up their memory.
+_large_image = Lock()
 
 
 def source_name(source: Any, index: int) -> str:
@@ -262,9 +251,11 @@ def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes
 def _read_file(file: Any, name: str, limits: Limits) -> bytes:
     """Read a file object, whatever it may do."""
     try:
-        encoded = file.read(limits.max_file_bytes + 1)
+        encoded = file.read(min(_size(file) or limits.max_file_bytes, limits.max_file_bytes) + 1)
     except OSError as error:
         raise ImageError(name, f"cannot be read ({error}); check the disk") from error
+    except MemoryError as error:
+        raise _damaged(error, name) from error
     except Exception as error:  # a closed file raises ValueError, a caller's class anything
         raise ImageError(name, f"cannot be read ({error}); give an open binary file") from error
     if isinstance(encoded, str):
@@ -272,6 +263,14 @@ def _read_file(file: Any, name: str, limits: Limits) -> bytes:
     if not isinstance(encoded, bytes):  # None of a file that does not block, such as a pipe
         raise ImageError(name, "gives no bytes when it is read; give a binary file, or its bytes")
     return encoded
+
+
+def _size(file: Any) -> int:
+    """Bytes of a regular file, 0 of anything else: `read` allocates all that it is asked for."""
+    with suppress(OSError, ValueError, AttributeError, TypeError):
+        status = os.fstat(file.fileno())
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return 0
 
 
 def _check_bytes(n_bytes: int, name: str, limits: Limits) -> None:
@@ -296,7 +295,10 @@ def _opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
     except PermissionError as error:
         raise ImageError(name, "may not be read; check its permissions") from error
     except (OSError, ValueError, TypeError) as error:
-        raise ImageError(name, f"cannot be opened ({error}); check the path") from error
+        advice = "check the path"
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            advice = "close files, or raise the limit (ulimit -n)"
+        raise ImageError(name, f"cannot be opened ({error}); {advice}") from error
     try:
         # Before fdopen, which raises on a directory and leaves the descriptor open.
         mode = os.fstat(descriptor).st_mode
@@ -379,7 +381,7 @@ def _load_in_turn(image: Image.Image, name: str, limits: Limits) -> Pixels:
     width, height = image.size
     if width * height <= _LARGE_PIXELS:
         return _load(image, name, limits)
-    with _large_images.turn:
+    with _large_image:
         return _load(image, name, limits)
 
 

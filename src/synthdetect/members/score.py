@@ -1,7 +1,6 @@
 """Score a stream of images by all members: decode once, view once, a bounded number in memory."""
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from synthdetect.images.batches import Prepared, iter_sources, prepared_in_place
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturbations import UNTOUCHED, Perturbation
 from synthdetect.images.views import Pixels, View, apply_views
+from synthdetect.locks import Lock
 from synthdetect.members.base import Scorer
 
 
@@ -171,7 +171,7 @@ def score_variants(
     alone = [column for column in steps[0].columns if not scorers[column].uses_all_cores]
     later = [column for column in range(len(scorers)) if column not in alone]
     # Many short array operations: two threads of them only pass the interpreter's lock to and fro.
-    one_at_a_time = threading.Lock()
+    one_at_a_time = Lock()
 
     def look(index: int, pixels: Pixels) -> Seen:
         logits = np.full(shape, np.nan)

@@ -6,13 +6,13 @@ an image's logit, and their rounding, do not depend on the batch that it came in
 
 import math
 import os
-import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.errors import BundleError
+from synthdetect.locks import Lock
 
 PRECISIONS = ("f32", "bf16")
 # Float32 values in all outputs between operations: 1 GiB. Members have about 30 million.
@@ -55,7 +55,7 @@ class Graph:
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}; use one of {', '.join(PRECISIONS)}")
         self._options = (xml, weights, crops, precision, name)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._compiled: dict[tuple[int, str], Any] = {}
 
     def __getstate__(self) -> tuple[Any, ...]:

@@ -1,6 +1,5 @@
 """Logits of the last images, by content, so that what was scored once is not scored again."""
 
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from PIL import Image
 from synthdetect.errors import ImageError
 from synthdetect.images.batches import iter_sources
 from synthdetect.images.decode import Limits, decode, read_encoded, source_name
+from synthdetect.locks import Lock
 from synthdetect.members.score import Scored
 
 # About 230 bytes each with three members: 23 MB (measured).
@@ -34,7 +34,7 @@ class ScoreCache:
     def __init__(self, most: int = _MOST) -> None:
         self.most = most
         self._logits: OrderedDict[bytes, bytes] = OrderedDict()
-        self._turn = threading.Lock()
+        self._turn = Lock()
 
     def __len__(self) -> int:
         return len(self._logits)

@@ -46,6 +46,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = None if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(right, weights=weights))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out scorers that are ready, compiled graphs and remembered logits among them."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_panel"}
+
     def __sklearn_tags__(self) -> Tags:
         """Say that `X` is a list of images (or an array of them), not a table of numbers."""
         tags = super().__sklearn_tags__()

@@ -112,8 +112,9 @@ class Predictor(Streams, ImageClassifier):
         if stability:
             seen = self.stability(images, on_error=on_error)
             return np.where(np.isnan(seen.p[:, 0]), UNREADABLE, seen.decided)
-        p = self._probabilities(images, on_error)
-        return np.where(np.isnan(p), UNREADABLE, self._fitted().threshold.decide(p))
+        decision = self._fitted()  # once: another thread may learn a new one meanwhile
+        p = self._probability(self._logits(images, on_error, turns=self._turns()), decision)
+        return np.where(np.isnan(p), UNREADABLE, decision.threshold.decide(p))
 
     def member_logits(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
         """Return what each member says, before the combiner.
@@ -147,7 +148,7 @@ class Predictor(Streams, ImageClassifier):
 
     def _ready(self) -> Panel:
         self._fitted()
-        if self.precision != self._panel.precision:
+        if not hasattr(self, "_panel") or self.precision != self._panel.precision:
             self._panel = Panel(self.members_, precision=self.precision)
         return self._panel
 
@@ -187,14 +188,14 @@ class Predictor(Streams, ImageClassifier):
     def _probabilities(
         self, images: Any, on_error: OnError, *, remember: bool = False
     ) -> NDArray[np.float64]:
-        self._fitted()
-        turns = self._turns()
-        return self._probability(self._logits(images, on_error, remember=remember, turns=turns))
+        decision, turns = self._fitted(), self._turns()
+        logits = self._logits(images, on_error, remember=remember, turns=turns)
+        return self._probability(logits, decision)
 
-    def _probability(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _probability(self, logits: NDArray[np.float64], decision: Decision) -> NDArray[np.float64]:
         if self.mode == "cascade" and self.cascade_ is not None:
-            return self.cascade_.probability(self.decision_, logits)
-        return self.decision_.probability(logits)
+            return self.cascade_.probability(decision, logits)
+        return decision.probability(logits)
 
 
 def _log_odds(p: float) -> float:

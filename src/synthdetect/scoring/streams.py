@@ -34,7 +34,7 @@ class Streams:
     def _turns(self) -> tuple[Turn, ...]:
         raise NotImplementedError
 
-    def _probability(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _probability(self, logits: NDArray[np.float64], decision: Decision) -> NDArray[np.float64]:
         raise NotImplementedError
 
     def stream(self, images: Any) -> Iterator[tuple[str, float, ImageError | None]]:
@@ -53,11 +53,11 @@ class Streams:
         error : ImageError or None
             Why it is bad.
         """
-        self._fitted()
+        decision = self._fitted()
         for scored in self._ready().stream(
             images, limits=self.limits, workers=self.workers, turns=self._turns()
         ):
-            p = float(self._probability(scored.logits[np.newaxis])[0])
+            p = float(self._probability(scored.logits[np.newaxis], decision)[0])
             yield scored.name, p, scored.error
 
     def stability(self, images: Any, *, on_error: OnError = "raise") -> Stability:
@@ -126,9 +126,9 @@ class Streams:
         error : ImageError or None
             Why it is bad.
         """
-        self._fitted()
+        decision = self._fitted()
         stream = self._ready().stream_variants(
             images, _FORMS, limits=self.limits, workers=self.workers, turns=self._turns()
         )
         for scored in stream:
-            yield scored.name, self._probability(scored.logits), scored.error
+            yield scored.name, self._probability(scored.logits, decision), scored.error

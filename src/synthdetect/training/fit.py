@@ -117,10 +117,10 @@ def train_ensemble(
     """
     train, val, log = _started(dataset, recipe, out, resume, log)
     members = train_members(train, val, recipe, out=out, log=log, jobs=jobs)
-    logits = all_logits(val.images, members)
+    logits = all_logits(val.images, members, log=log)
     learners = learners or Learners()
     decision = _decide(logits, val, learners, recipe.seed)
-    figures = _figures(dataset, val, logits, members, decision, learners, recipe)
+    figures = _figures(dataset, val, logits, members, decision, learners, recipe, log)
     log.event("done", figures_on=figures["split"], auroc=figures["ensemble"]["auroc"]["value"])
     return TrainedEnsemble(
         name=recipe.name,
@@ -185,13 +185,17 @@ def train_some(
     return tuple(member.name for member in recipe.members if member.name not in done)
 
 
-def all_logits(images: Sequence[Any], members: Sequence[TrainedMember]) -> NDArray[np.float64]:
+def all_logits(
+    images: Sequence[Any], members: Sequence[TrainedMember], *, log: TrainingLog
+) -> NDArray[np.float64]:
     """Score images by trained members, as a detector would.
 
     Parameters
     ----------
     images : sequence of n sources
     members : sequence of TrainedMember
+    log : TrainingLog
+        Shows how far it is.
 
     Returns
     -------
@@ -205,10 +209,12 @@ def all_logits(images: Sequence[Any], members: Sequence[TrainedMember]) -> NDArr
     scorers = [load_scorer(member) for member in members]
     views = [member.view for member in members]
     rows = []
-    for scored in score_stream(list(images), views, scorers, limits=Limits()):
-        if scored.error is not None:
-            raise scored.error
-        rows.append(scored.logits)
+    with log.bar("images scored", len(images)) as advance:
+        for scored in score_stream(list(images), views, scorers, limits=Limits()):
+            if scored.error is not None:
+                raise scored.error
+            rows.append(scored.logits)
+            advance()
     return np.stack(rows)
 
 
@@ -299,12 +305,13 @@ def _figures(
     decision: Decision,
     learners: Learners,
     recipe: Recipe,
+    log: TrainingLog,
 ) -> dict[str, Any]:
     """Measure on `test`, or, where there is none, on `val` with cross-fitted probabilities."""
     columns = {"ensemble": slice(None)} | {m.name: [i] for i, m in enumerate(members)}
     has_test = bool(np.any(dataset.split == "test"))
     data = dataset.part("test") if has_test else val
-    logits = all_logits(data.images, members) if has_test else val_logits
+    logits = all_logits(data.images, members, log=log) if has_test else val_logits
     p, thresholds = {}, {}
     for name, column in columns.items():
         alone = decision

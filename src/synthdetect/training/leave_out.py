@@ -136,7 +136,7 @@ class _Training:
                 log=self.log,
                 jobs=self.jobs,
             )
-            scored = all_logits(data.take(rows).images, trained)
+            scored = all_logits(data.take(rows).images, trained, log=self.log)
             found |= {member.name: scored[:, i] for i, member in enumerate(networks)}
         return np.column_stack([found[member.name] for member in self.recipe.members])
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from synthdetect.bars import bar
 
 
 class TrainingLog:
@@ -64,13 +65,7 @@ class TrainingLog:
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Any]:
         """Show a progress bar; yields a function to call with the number of steps done."""
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with bar(self._console) as progress:
             task = progress.add_task(what, total=total)
             yield lambda steps=1: progress.advance(task, steps)
 
