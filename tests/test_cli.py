@@ -24,7 +24,7 @@ from conftest import native, write_manifest
 from synthdetect import cli
 from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.cli import app
-from synthdetect.cli.output import Row, write_csv, write_jsonl, write_table
+from synthdetect.cli.output import COLUMNS, Row, write_csv, write_jsonl, write_table
 from synthdetect.cli.policies import POLICIES
 from synthdetect.detector import Detector
 from synthdetect.ensemble.threshold import BandThreshold
@@ -330,6 +330,8 @@ class TestOut:
             "bundle": detector.digest_,
             "threshold": detector.decision_.threshold.to_dict(),
             "precision": "f32",
+            "mode": "full",
+            "columns": list(COLUMNS),
         }
         row = Row(str(image_folder / "a.jpg"), 0.125, "real", detector.threshold_)
         lines = [json.dumps(terms), json.dumps(row.record())]
