@@ -106,7 +106,7 @@ def test_a_signal_keeps_the_rows_so_far_and_resume_ends_as_undisturbed(
     number, code, word, tiny_bundle, image_folder, tmp_path
 ):
     out, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial.jsonl"
-    options = ("predict", *[image_folder / "b.png"] * 150, "--bundle", tiny_bundle)
+    options = ("predict", *[image_folder / "b.png"] * 500, "--bundle", tiny_bundle)
     out.write_text("old")
     with start(*options, "--out", out) as process:
         wait_for(process, partial, 2)
@@ -115,7 +115,7 @@ def test_a_signal_keeps_the_rows_so_far_and_resume_ends_as_undisturbed(
     n = partial.read_bytes().count(b"\n") - 1
     assert process.returncode == code
     assert told.decode().splitlines() == [
-        f"synthdetect: {n} of 150 results are kept in {partial}; --resume goes on",
+        f"synthdetect: {n} of 500 results are kept in {partial}; --resume goes on",
         f"synthdetect: {word}",
     ]
     assert out.read_text() == "old"

@@ -400,10 +400,11 @@ class Detector(Predictor):
         NotFittedError
             If the detector was neither loaded nor fitted.
         """
+        decision = self._fitted()
         save_bundle(
             path,
             self.members_,
-            self._fitted(),
+            decision,
             self._origin,
             cascade=self.cascade_,
             loaded=self._bundle,

@@ -79,7 +79,7 @@ def fuzz_manifest(content: bytes) -> None:
     for role, name in manifest.members[0].files.items():
         files[name] = _member_files().get(role, b"")
     try:
-        take_apart(Bundle(manifest, files, ""))
+        take_apart(Bundle(manifest, files, "", b""))
     except BundleError:
         return
 
