@@ -309,14 +309,24 @@ def picture(draw: Callable[[Any], Any], title: str, caption: str) -> str:
     MissingExtraError
         If matplotlib is not installed.
     """
+    return (
+        f'<figure><h3>{escape(title)}</h3><img alt="{escape(title)}. {escape(caption)}" '
+        f'src="{drawn(draw)}"><figcaption>{escape(caption)}</figcaption></figure>'
+    )
+
+
+def drawn(draw: Callable[[Any], Any]) -> str:
+    """Return what `draw` draws on matplotlib Axes as a PNG that a page can hold, a data URI.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
     # A figure without pyplot: no global state, no window, nothing to close.
     require("matplotlib", extra="plots")
     figure = require("matplotlib.figure", extra="plots").Figure((5.6, 4.2), layout="constrained")
     draw(figure.subplots())
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
-    source = base64.b64encode(stream.getvalue()).decode("ascii")
-    return (
-        f'<figure><h3>{escape(title)}</h3><img alt="{escape(title)}. {escape(caption)}" '
-        f'src="data:image/png;base64,{source}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
