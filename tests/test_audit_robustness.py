@@ -52,7 +52,7 @@ def report(detector, data, shown):
 
 def test_figures_are_those_of_a_stress_test(report, detector, data):
     same = stress_test(detector, data, perturbations=MAIN, max_images=6, seed=3).robustness
-    assert report.sections[0].values == same.to_dict()
+    assert json.loads(report.to_json())["sections"][report.sections[0].title] == same.to_dict()
 
 
 def test_it_measures_a_sample_of_both_classes(report):
@@ -84,11 +84,6 @@ def test_curves_say_in_words_what_they_show(report):
     assert "real images flagged (n = 3) at 30: " in pictures[0].caption
     html = report.to_html()
     assert html.count('alt="By ') == 3
-
-
-def test_values_are_json_and_two_runs_agree(report, detector, data):
-    again = audit(detector, data, stress_images=6, sections=[robustness], seed=3)
-    assert json.loads(report.to_json()) == json.loads(again.to_json())
 
 
 def test_without_stress_images_the_report_says_so(detector, data):

@@ -160,8 +160,11 @@ class Predictor(Streams, ImageClassifier):
             If logits or `mode` are not as above.
         """
         decision = self._fitted()
-        self._turns()  # refuses a mode that this detector does not have
-        return self._probability(np.asarray(logits, dtype=np.float64), decision)
+        given = np.asarray(logits, dtype=np.float64)
+        # `_turns` refuses a mode that this detector does not have.
+        if self._turns() and self.cascade_ is not None:
+            given = self.cascade_.masked(decision.combiner, given)
+        return self._probability(given, decision)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "decision_")
