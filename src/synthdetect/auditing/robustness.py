@@ -7,7 +7,7 @@ from functools import partial
 from synthdetect.auditing.section import Material, Picture, Section, Table
 from synthdetect.data.sample import sample
 from synthdetect.errors import DataError, MissingExtraError
-from synthdetect.evaluation.html import drawn
+from synthdetect.evaluation.displays import drawn
 from synthdetect.evaluation.interval import Difference
 from synthdetect.evaluation.robustness import Perturbed, Robustness
 from synthdetect.evaluation.robustness_html import draw_family, families

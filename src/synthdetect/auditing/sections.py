@@ -82,8 +82,8 @@ def _asked_in_turn(material: Material) -> dict[str, Rate] | None:
     decide = decision.threshold.decide
     unasked = np.isnan(detector.cascade_.masked(decision.combiner, logits)) & ~np.isnan(logits)
     return {
-        "stopped": rate_of(unasked.any(axis=1)),
-        "changed": rate_of(np.asarray(decide(material.p) != decide(decision.probability(logits)))),
+        "stopped": rate_of(np.asarray(unasked.any(axis=1))),
+        "changed": rate_of(decide(material.p) != decide(decision.probability(logits))),
     }
 
 
