@@ -38,7 +38,7 @@ def manifest(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(detector, manifest):
-    return audit(detector, read_dataset(manifest), prevalence=0.02, note="made up")
+    return audit(detector, read_dataset(manifest), prevalence=0.02, note="made up", stress_images=0)
 
 
 def test_its_figures_are_those_of_evaluate(detector, manifest, report):

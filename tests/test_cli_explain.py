@@ -65,12 +65,14 @@ def test_predict_shows_evidence_in_a_table(tiny_bundle, marked):
 def test_audit_writes_a_page_and_figures(tiny_bundle, image_manifest, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the plots extra")
     page, figures = tmp_path / "audit.html", tmp_path / "audit.json"
-    words = ["--bundle", tiny_bundle, "--out", page, "--json", figures]
+    words = ["--bundle", tiny_bundle, "--out", page, "--json", figures, "--stress-images", 2]
     result = run("audit", image_manifest, *words)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("To look at first:")
     assert "Data card" in page.read_text(encoding="utf-8")
-    assert json.loads(figures.read_text(encoding="utf-8"))["sections"]["Figures"]["n"] == 60
+    told = json.loads(figures.read_text(encoding="utf-8"))["sections"]
+    assert told["Figures"]["n"] == 60
+    assert told["After compression, scaling and sharing"]["perturbations"][0]["n"] == 2
 
 
 def test_audit_names_a_split_that_is_not_there(tiny_bundle, image_manifest, tmp_path):

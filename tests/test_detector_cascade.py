@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conftest import labelled_arrays
-from synthdetect import Detector, Fixed, SpectralMember
+from synthdetect import Detector, Fixed, Monitor, SpectralMember, audit, explain, stress_test
 from synthdetect.data.dataset import from_arrays
 from synthdetect.errors import BundleError, RecipeError
 from synthdetect.images.views import Crops
@@ -31,6 +31,11 @@ def path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def images():
     return labelled_arrays(20, seed=6)[0]
+
+
+@pytest.fixture(scope="module")
+def few(images):
+    return images[::5]
 
 
 def test_cascade_comes_back_from_the_bundle(path):
@@ -106,3 +111,72 @@ def test_part_of_a_recipe_has_no_cascade():
     recipe = Recipe(members=(FIRST, SECOND), cascade=("first",))
     assert only_members(recipe, ["second"]).cascade == ()
     assert dataclasses.replace(recipe, cascade=()).members == recipe.members
+
+
+def cleared_early(path):
+    """A detector that asks in turn, and whose first member decides everything by other means.
+
+    Its stage's temperature is not that of the ensemble, so probabilities show who was asked.
+    """
+    cascade = Detector.load(path, mode="cascade")
+    stage = dataclasses.replace(cascade.cascade_.stages[0], low=0.4999, high=0.5001)
+    cascade.cascade_ = dataclasses.replace(cascade.cascade_, stages=(stage,))
+    return cascade
+
+
+def test_probabilities_of_logits_are_those_of_the_images(path, few):
+    for detector in (cleared_early(path), Detector.load(path)):
+        p = detector.probability_of(detector.member_logits(few))
+        np.testing.assert_array_equal(p, detector.predict_proba(few)[:, 1])
+
+
+def test_audit_measures_what_the_cascade_answers_and_says_so(path, few):
+    y = np.repeat([0, 1], 4)
+    detector = cleared_early(path)
+    report = audit(detector, from_arrays(few, y), stress_images=0)
+    same = detector.evaluate(few, y)
+    assert report.evaluation.log_loss.value == same.log_loss.value
+    by_all = Detector.load(path).evaluate(few, y)
+    assert report.evaluation.log_loss.value != by_all.log_loss.value
+    first = report.sections[0]
+    assert "asked in turn (mode 'cascade')" in first.words[-1]
+    assert report.to_dict()["sections"][first.title]["cascade"]["stopped"]["value"] > 0.9
+
+
+def test_an_audit_of_all_members_has_no_word_of_a_cascade(path, few):
+    report = audit(Detector.load(path), from_arrays(few, [0] * 4 + [1] * 4), stress_images=0)
+    assert report.sections[0].values["cascade"] is None
+
+
+def test_a_stress_test_measures_what_the_cascade_answers(path, few):
+    detector = cleared_early(path)
+    data = from_arrays(few, [0] * 4 + [1] * 4)
+    stressed = stress_test(detector, data, perturbations=())
+    np.testing.assert_array_equal(
+        np.column_stack([stressed.p[name] for name in stressed.robustness.flips.by_form]),
+        detector.stability(data.images).p[:, 1:],
+    )
+
+
+def test_explanation_is_of_all_members_and_tells_the_cascade_s_answer(path, few):
+    detector = cleared_early(path)
+    found = explain(detector, few[0], patches=False)
+    assert found.p == Detector.load(path).predict_proba(few[:1])[0, 1]
+    assert found.in_turn.p == detector.predict_proba(few[:1])[0, 1]
+    assert found.in_turn.members == ("first",)
+    assert "Asked in turn (mode 'cascade'), the detector asks first and says" in str(found)
+    assert "Asked in turn" in found.to_html()
+    assert found.to_dict()["in_turn"]["members"] == ["first"]
+
+
+def test_explanation_by_all_members_has_no_cascade(path, few):
+    assert explain(Detector.load(path), few[0], patches=False).in_turn is None
+
+
+def test_monitor_records_what_all_members_say(path, few, tmp_path):
+    reference = np.random.default_rng(0).beta(1, 3, 100)
+    detector = cleared_early(path)
+    monitor = Monitor.for_detector(detector, reference=reference, store=tmp_path / "m.db")
+    np.testing.assert_array_equal(
+        monitor.record(few[:4]).p, Detector.load(path).predict_proba(few[:4])[:, 1]
+    )

@@ -33,7 +33,10 @@ Floats = NDArray[np.float64]
 
 
 class Fitted(Protocol):
-    """What is put under stress: a `Detector`, or whatever has its members and its decision."""
+    """What is put under stress: a `Detector`, or whatever has its members and its decision.
+
+    Of a `Detector` its `precision`, its `mode` and the recipe among its `facts_` are heeded too.
+    """
 
     members_: tuple[TrainedMember, ...]
     decision_: Decision
@@ -86,7 +89,8 @@ def stress_test(
     Parameters
     ----------
     detector : Detector, str or path-like
-        A detector, or the name or path of a bundle.
+        A detector, or the name or path of a bundle. One with `mode="cascade"` is measured as it
+        decides, though all its members look at everything.
     data : Dataset
         Labelled images; `read_dataset` reads them from a manifest or a folder.
     perturbations : sequence of Perturbation
@@ -95,7 +99,7 @@ def stress_test(
         Draw at most so many, with classes and sources in proportion.
     augmentation : Augmentation, optional
         What training drew; tells the perturbations that are outside of it. By default that of
-        the bundle's recipe, and of a `Detector` the defaults of `Augmentation`.
+        the recipe, and where there is none the defaults of `Augmentation`.
     seed : int
         Of the choice of images, and, with the image's place and the perturbation's name, of what is
         random in perturbations.
@@ -120,22 +124,23 @@ def stress_test(
     DataError
         If no image can be read, or two perturbations share a name.
     """
-    members, decision, told = _parts(detector)
+    tested = _Tested.of(detector)
     wanted = _wanted(perturbations)
     images = data if max_images is None else sample(data, max_images, seed=seed)
     stream = score_variants(
         images.images,
         wanted,
-        [member.view for member in members],
-        [load_scorer(member) for member in members],
+        [member.view for member in tested.members],
+        [load_scorer(member, precision=tested.precision) for member in tested.members],
         limits=limits,
         seed=seed,
         workers=workers,
     )
-    scored = _Scored.of(stream, decision, images, wanted, advance)
-    readable, p, threshold = scored.images, scored.p, decision.threshold
+    scored = _Scored.of(stream, tested.probability, images, wanted, advance)
+    readable, p, threshold = scored.images, scored.p, tested.decision.threshold
     forms = [
-        Form(one.name, one.family, one.level, outside(one, augmentation or told)) for one in wanted
+        Form(one.name, one.family, one.level, outside(one, augmentation or tested.drawn))
+        for one in wanted
     ]
     shipped = [one.name for one in (UNTOUCHED, *RESHIPPINGS)]
     stability = Stability.of(
@@ -154,6 +159,34 @@ def stress_test(
 
 
 @dataclass(frozen=True)
+class _Tested:
+    """What is under stress, and what training drew as far as it is told."""
+
+    members: tuple[TrainedMember, ...]
+    decision: Decision
+    probability: Callable[[Floats], Floats]
+    drawn: Augmentation
+    precision: str = "f32"
+
+    @classmethod
+    def of(cls, detector: Fitted | str | os.PathLike[str]) -> "_Tested":
+        if isinstance(detector, str | os.PathLike):
+            bundle = open_bundle(detector)
+            members, decision = take_apart(bundle)
+            drawn = _augmentation(bundle.manifest.recipe or {})
+            return cls(members, decision, decision.probability, drawn)
+        members, decision = detector.members_, detector.decision_
+        return cls(
+            members,
+            decision,
+            # A detector that asks its members in turn decides by other probabilities.
+            getattr(detector, "probability_of", decision.probability),
+            _augmentation(getattr(detector, "facts_", {}).get("recipe") or {}),
+            getattr(detector, "precision", "f32"),
+        )
+
+
+@dataclass(frozen=True)
 class _Scored:
     """Probabilities by perturbation of the images that could be read, and what went wrong."""
 
@@ -166,7 +199,7 @@ class _Scored:
     def of(
         cls,
         stream: Iterable[ScoredVariants],
-        decision: Decision,
+        probability: Callable[[Floats], Floats],
         images: Dataset,
         wanted: Sequence[Perturbation],
         advance: Callable[[], None] | None,
@@ -175,7 +208,7 @@ class _Scored:
         unread: list[ImageError] = []
         refused: list[ImageError] = []
         for one in stream:
-            rows.append(decision.probability(one.logits))
+            rows.append(probability(one.logits))
             refused += one.refused.values()
             if one.error is not None:
                 unread.append(one.error)
@@ -188,17 +221,6 @@ class _Scored:
         good = ~np.isnan(table[:, 0])
         p = {one.name: table[good, i] for i, one in enumerate(wanted)}
         return cls(images.take(good), p, tuple(unread), tuple(refused))
-
-
-def _parts(
-    detector: Fitted | str | os.PathLike[str],
-) -> tuple[tuple[TrainedMember, ...], Decision, Augmentation]:
-    """Return members, decision, and what training drew as far as it is told."""
-    if not isinstance(detector, str | os.PathLike):
-        return detector.members_, detector.decision_, Augmentation()
-    bundle = open_bundle(detector)
-    members, decision = take_apart(bundle)
-    return members, decision, _augmentation(bundle.manifest.recipe or {})
 
 
 def _augmentation(recipe: Mapping[str, Any]) -> Augmentation:

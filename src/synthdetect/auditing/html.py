@@ -50,10 +50,11 @@ def _section(section: Section) -> Iterator[str]:
     yield from (f"<p>{escape(words)}</p>" for words in section.words)
     for one in section.tables:
         yield table(one.header, one.rows, one.caption)
-    if section.pictures:
-        yield '<div class="gallery">'
-        yield from map(_picture, section.pictures)
-        yield "</div>"
+    for kind, chart in (("pictures", True), ("gallery", False)):
+        if pictures := [one for one in section.pictures if one.chart is chart]:
+            yield f'<div class="{kind}">'
+            yield from map(_picture, pictures)
+            yield "</div>"
 
 
 def _picture(picture: Picture) -> str:

@@ -1,6 +1,7 @@
 """What a part of an audit is made of: words, tables, pictures, and the same as values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,14 @@ from synthdetect.data.confounds import Confounds
 from synthdetect.data.dataset import Dataset
 from synthdetect.detector import Detector
 from synthdetect.evaluation.evaluate import Evaluation
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+"""From what is counted and how many there are to a context, whose value is called after each."""
+
+
+def silent(what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+    """Show no progress."""
+    return nullcontext(lambda: None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +34,19 @@ class Material:
         Of n readable images.
     logits : ndarray of shape (n, members), float64
     p : ndarray of shape (n,), float64
-        P(synthetic).
+        P(synthetic), as the detector gives it in its `mode`.
     evaluation : Evaluation
         Of the same images, in the same order.
     card : DataCard
         Of all images, those that could not be read too.
     confounds : Confounds or str
         Or why file facts were not checked.
+    stress_images : int
+        How many images may be put under stress; 0 for none.
+    seed : int
+        Of whatever is drawn.
+    progress : callable
+        Shows how far a long part is.
     """
 
     detector: Detector
@@ -41,6 +56,9 @@ class Material:
     evaluation: Evaluation
     card: DataCard
     confounds: Confounds | str
+    stress_images: int = 100
+    seed: int = 0
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
@@ -54,11 +72,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a data URI; the caption is its alternative text too."""
+    """A picture as a data URI; the caption is its alternative text too. Charts are shown large."""
 
     title: str
     source: str
     caption: str
+    chart: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import synthdetect
+from synthdetect.auditing.robustness import robustness
 from synthdetect.auditing.section import Material, Picture, Section, Table
 from synthdetect.data.dataset import CLASSES
 from synthdetect.errors import ImageError
+from synthdetect.evaluation.interval import Rate, rate_of
 from synthdetect.images.decode import DEFAULT_LIMITS, decode, source_name
 from synthdetect.images.pictures import data_uri, resized
 
@@ -17,6 +19,8 @@ from synthdetect.images.pictures import data_uri, resized
 _FEW = 100
 # Probabilities that are wrong by more than this, beyond what noise explains, mislead a reader.
 _CALIBRATION_ALARM = 0.05
+# A cascade is learned to change one decision in a thousand.
+_CASCADE_ALARM = 0.01
 _N_NEAREST, _N_WRONG, _SIDE = 12, 12, 160
 
 
@@ -39,20 +43,48 @@ def what_was_measured(material: Material) -> Section:
             "The detector was trained on this very manifest, and not only its test split was "
             "measured: figures are too good."
         )
+    asked = _asked_in_turn(material)
+    if asked and asked["changed"].low > _CASCADE_ALARM:
+        attention.append(
+            f"Asked in turn, its members decide {asked['changed']:.1%} of these images otherwise "
+            f"than all together (n = {asked['changed'].n}): calibrate on images like these."
+        )
     words = [
         "What it is, and what its bundle says of it:",
         *(line.strip() for line in detector.describe().splitlines()),
         f"Data: n = {len(dataset)}, manifest SHA-256 {dataset.sha256[:12] or 'none'}. "
         f"synthdetect {synthdetect.__version__}, Python {platform.python_version()}.",
     ]
+    if asked:
+        words.append(
+            "Its members are asked in turn (mode 'cascade'), and so every probability and decision "
+            f"here is. {asked['stopped']:.1%} of {asked['stopped'].n} images are decided before "
+            f"the last members, {asked['changed']:.1%} otherwise than by all members together."
+        )
     values = {
         "detector": detector.describe(),
         "manifest_sha256": dataset.sha256,
         "n": len(dataset),
         "unreadable": dict(material.card.unreadable),
         "synthdetect": synthdetect.__version__,
+        "mode": detector.mode,
+        "cascade": asked,
     }
     return Section("What was measured", words, attention=attention, values=values)
+
+
+def _asked_in_turn(material: Material) -> dict[str, Rate] | None:
+    """Return what a cascade does to these images; None where all members are always asked."""
+    detector, logits = material.detector, material.logits
+    if detector.mode != "cascade" or detector.cascade_ is None:
+        return None
+    decision = detector.decision_
+    decide = decision.threshold.decide
+    unasked = np.isnan(detector.cascade_.masked(decision.combiner, logits)) & ~np.isnan(logits)
+    return {
+        "stopped": rate_of(np.asarray(unasked.any(axis=1))),
+        "changed": rate_of(decide(material.p) != decide(decision.probability(logits))),
+    }
 
 
 def figures(material: Material) -> Section:
@@ -156,6 +188,7 @@ def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
 SECTIONS: tuple[Callable[[Material], Section], ...] = (
     what_was_measured,
     figures,
+    robustness,
     nearest,
     most_wrong,
     file_facts,

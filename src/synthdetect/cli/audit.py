@@ -1,5 +1,6 @@
 """`synthdetect audit`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -42,13 +43,22 @@ def audit(
             min=0, max=1, help="Share of synthetic images in use.", show_default="several are shown"
         ),
     ] = None,
+    stress_images: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Perturb at most so many images too, drawn with classes and sources in "
+            "proportion; each costs 25 times as much as one that is not. 0: none.",
+        ),
+    ] = 100,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Write one report of a detector on your own labelled images.
 
-    What to look at first; every figure with its interval, by group; the images nearest to the
-    threshold and the worst mistakes; whether file facts alone give the class away; what the images
-    are made of. Needs synthdetect[plots].
+    What to look at first; every figure with its interval, by group; what compression, scaling and
+    sharing do to rates and decisions, on a sample; the images nearest to the threshold and the
+    worst mistakes; whether file facts alone give the class away; what the images are made of. Needs
+    synthdetect[plots].
 
     \b
     Exit codes:
@@ -77,10 +87,14 @@ def audit(
         dataset = dataset.part(wanted)
     on = f"split {wanted!r}" if wanted else "all images"
     detector = Detector.load(bundle)
-    with progress("images", len(dataset), show=not quiet) as advance:
-        told = audited(
-            detector, dataset, prevalence=prevalence, note=f"{on} of {data}", advance=advance
-        )
+    told = audited(
+        detector,
+        dataset,
+        prevalence=prevalence,
+        note=f"{on} of {data}",
+        stress_images=stress_images,
+        progress=partial(progress, show=not quiet),
+    )
     told.to_html(out)
     if as_json is not None:
         told.to_json(as_json)

@@ -1,6 +1,8 @@
 """Pictures of an `Evaluation`: scikit-learn's displays, and two of ours that work like them."""
 
-from collections.abc import Mapping
+import base64
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -231,3 +233,20 @@ def _axes(ax: Any) -> Any:
     if ax is not None:
         return ax
     return require("matplotlib.pyplot", extra="plots").subplots()[1]
+
+
+def drawn(draw: Callable[[Any], Any]) -> str:
+    """Return what `draw` draws on matplotlib Axes as a PNG that a page can hold, a data URI.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    # A figure without pyplot: no global state, no window, nothing to close.
+    require("matplotlib", extra="plots")
+    figure = require("matplotlib.figure", extra="plots").Figure((5.6, 4.2), layout="constrained")
+    draw(figure.subplots())
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=130)
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

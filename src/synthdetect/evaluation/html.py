@@ -1,13 +1,12 @@
 """An `Evaluation` as one HTML page: pictures inside, no script, nothing fetched."""
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthdetect.evaluation.displays import drawn
 from synthdetect.evaluation.interval import Estimate
 from synthdetect.evaluation.text import (
     GAP_HEADER,
@@ -20,7 +19,6 @@ from synthdetect.evaluation.text import (
     predictive_cells,
     sections,
 )
-from synthdetect.optional import require
 
 if TYPE_CHECKING:
     from synthdetect.evaluation.evaluate import Evaluation
@@ -309,14 +307,7 @@ def picture(draw: Callable[[Any], Any], title: str, caption: str) -> str:
     MissingExtraError
         If matplotlib is not installed.
     """
-    # A figure without pyplot: no global state, no window, nothing to close.
-    require("matplotlib", extra="plots")
-    figure = require("matplotlib.figure", extra="plots").Figure((5.6, 4.2), layout="constrained")
-    draw(figure.subplots())
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=130)
-    source = base64.b64encode(stream.getvalue()).decode("ascii")
     return (
         f'<figure><h3>{escape(title)}</h3><img alt="{escape(title)}. {escape(caption)}" '
-        f'src="data:image/png;base64,{source}"><figcaption>{escape(caption)}</figcaption></figure>'
+        f'src="{drawn(draw)}"><figcaption>{escape(caption)}</figcaption></figure>'
     )

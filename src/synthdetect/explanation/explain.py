@@ -59,6 +59,24 @@ class MemberPart:
     placement: Placement | None
 
 
+@dataclass(frozen=True)
+class InTurn:
+    """What a detector with `mode="cascade"` answers, which asks its members in turn.
+
+    Parameters
+    ----------
+    members : tuple of str
+        Those that are asked about this image.
+    p : float
+        P(synthetic) by these members.
+    decision : str
+    """
+
+    members: tuple[str, ...]
+    p: float
+    decision: str
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """Why one image got its verdict; `print` it, or see `to_html` and `to_dict`.
@@ -70,7 +88,7 @@ class Explanation:
     detector : str
         Name and digest of what judged it.
     p : float
-        P(synthetic).
+        P(synthetic) by all members.
     decision : str
         `real`, `synthetic` or `uncertain`.
     threshold : float
@@ -95,6 +113,9 @@ class Explanation:
     spectrum : SpectrumComparison
     evidence : Evidence or None
         What the file says of itself; no part of `p`. None where the image came without a file.
+    in_turn : InTurn or None
+        What the detector itself answers where it does not ask all members of every image, by
+        `mode="cascade"`; all else here is of all members.
     """
 
     name: str
@@ -115,6 +136,7 @@ class Explanation:
     occlusion: OcclusionMap | None
     spectrum: SpectrumComparison
     evidence: Evidence | None
+    in_turn: InTurn | None
     pixels: NDArray[np.uint8] = field(repr=False)
 
     def __str__(self) -> str:
@@ -132,6 +154,7 @@ class Explanation:
         told["patches"] = self.patches and vars(self.patches)
         told["occlusion"] = self.occlusion and vars(self.occlusion)
         told["spectrum"] = self.spectrum.to_dict()
+        told["in_turn"] = self.in_turn and asdict(self.in_turn)
         told["evidence"] = self.evidence and self.evidence.to_dict()
         return dict(json_ready(told))
 
@@ -161,6 +184,8 @@ def explain(
     trust_anchors: str | None = None,
 ) -> Explanation:
     """Explain the verdict on one image.
+
+    All members look at it, with `mode="cascade"` too; `in_turn` then has the detector's own answer.
 
     Parameters
     ----------
@@ -228,7 +253,20 @@ def explain(
         occlusion=occlusion_map(detector, pixels) if occlusion else None,
         spectrum=compare_spectrum(pixels, training_data),
         evidence=evidence,
+        in_turn=_in_turn(detector, logits),
         pixels=pixels,
+    )
+
+
+def _in_turn(detector: Detector, logits: NDArray[np.float64]) -> InTurn | None:
+    if detector.mode != "cascade" or detector.cascade_ is None:
+        return None
+    p = detector.probability_of(logits[np.newaxis])
+    asked = ~np.isnan(detector.cascade_.masked(detector.decision_.combiner, logits[np.newaxis])[0])
+    return InTurn(
+        tuple(m.name for m, one in zip(detector.members_, asked, strict=True) if one),
+        float(p[0]),
+        str(detector.decision_.threshold.decide(p)[0]),
     )
 
 

@@ -11,6 +11,7 @@ from synthdetect.explanation.text import (
     HEADER,
     NO_PROOF,
     headline,
+    in_turn_line,
     member_rows,
     occlusion_line,
     patch_line,
@@ -33,6 +34,7 @@ def _verdict(one: "Explanation", title: str) -> list[str]:
     return [
         f"<h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(headline(one))}</p>',
+        *([f"<p>{escape(in_turn_line(one))}</p>"] if one.in_turn else []),
         f'<p class="note">{escape(NO_PROOF)}</p>',
         "<h2>Who said what</h2>",
         table(HEADER, member_rows(one), "Members and what each adds to the combined logit"),

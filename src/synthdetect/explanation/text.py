@@ -20,7 +20,14 @@ NO_PROOF = (
 def as_text(explanation: "Explanation") -> str:
     """Return the explanation as lines of text."""
     one = explanation
-    lines = [headline(one), "", *columns([HEADER, *member_rows(one)]), "", sum_line(one)]
+    lines = [
+        headline(one),
+        *([in_turn_line(one)] if one.in_turn else []),
+        "",
+        *columns([HEADER, *member_rows(one)]),
+        "",
+        sum_line(one),
+    ]
     lines += [rank_line(one), "", seen_line(one)]
     lines += [patch_line(one)] if one.patches is not None else []
     lines += [occlusion_line(one)] if one.occlusion is not None else []
@@ -36,6 +43,17 @@ def headline(one: "Explanation") -> str:
     return (
         f"{one.name}: {one.decision}, P(synthetic) {one.p:.4f}, "
         f"threshold {one.threshold:.4f}, by {one.detector}"
+    )
+
+
+def in_turn_line(one: "Explanation") -> str:
+    """What the detector answers that asks its members in turn."""
+    if one.in_turn is None:
+        return ""
+    return (
+        "That is by all members. Asked in turn (mode 'cascade'), the detector asks "
+        f"{', '.join(one.in_turn.members)} and says {one.in_turn.decision}, P(synthetic) "
+        f"{one.in_turn.p:.4f}."
     )
 
 

@@ -99,7 +99,8 @@ class Monitor:
         ----------
         detector : Detector
             Fitted or loaded. Images are shown to all its members, with `mode="cascade"` too, since
-            members that were not asked cannot be compared.
+            members that were not asked cannot be compared. Probability and decision are recorded
+            as all members give them: rarely not those that such a detector gave its caller.
         reference : scores or images, optional
             What is normal: some thousand images of your own traffic, or what the detector said of
             them, P(synthetic) of shape (n,) or logits of shape (n, members). Needed where the store

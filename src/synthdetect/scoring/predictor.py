@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.learn import Decision
@@ -135,6 +135,36 @@ class Predictor(Streams, ImageClassifier):
             As `predict_proba`.
         """
         return self._logits(images, on_error)
+
+    def probability_of(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Return the probability that `predict_proba` gives images with these logits.
+
+        Parameters
+        ----------
+        logits : array-like of shape (n, members), float
+            As `member_logits` returns them. With `mode="cascade"` the logits of members that would
+            not have been asked are not looked at.
+
+        Returns
+        -------
+        p : ndarray of shape (n,), float64
+            P(synthetic).
+
+        Raises
+        ------
+        BundleError
+            If `mode` is "cascade" and the detector has none.
+        NotFittedError
+            If the detector was neither loaded nor fitted.
+        ValueError
+            If logits or `mode` are not as above.
+        """
+        decision = self._fitted()
+        given = np.asarray(logits, dtype=np.float64)
+        # `_turns` refuses a mode that this detector does not have.
+        if self._turns() and self.cascade_ is not None:
+            given = self.cascade_.masked(decision.combiner, given)
+        return self._probability(given, decision)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "decision_")
