@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from synthdetect.auditing.section import Picture, Section
+from synthdetect.auditing.section import Section
 from synthdetect.evaluation.files import writable
-from synthdetect.evaluation.html import body, page, table
+from synthdetect.evaluation.html import body, framed, page, table
 
 if TYPE_CHECKING:
     from synthdetect.auditing.audit import Audit
@@ -52,13 +52,5 @@ def _section(section: Section) -> Iterator[str]:
         yield table(one.header, one.rows, one.caption)
     if section.pictures:
         yield '<div class="gallery">'
-        yield from map(_picture, section.pictures)
+        yield from (framed(one.title, one.source, one.caption) for one in section.pictures)
         yield "</div>"
-
-
-def _picture(picture: Picture) -> str:
-    title = f"<h3>{escape(picture.title)}</h3>" if picture.title else ""
-    return (
-        f'<figure>{title}<img alt="{escape(picture.caption)}" src="{picture.source}">'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
-    )

@@ -316,7 +316,14 @@ def picture(draw: Callable[[Any], Any], title: str, caption: str) -> str:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
     source = base64.b64encode(stream.getvalue()).decode("ascii")
+    return framed(title, f"data:image/png;base64,{source}", caption)
+
+
+def framed(title: str, source: str, caption: str) -> str:
+    """Return a figure of HTML; `source` is a data URL, and an empty title is left away."""
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    told = escape(f"{title}. {caption}" if title else caption)
     return (
-        f'<figure><h3>{escape(title)}</h3><img alt="{escape(title)}. {escape(caption)}" '
-        f'src="data:image/png;base64,{source}"><figcaption>{escape(caption)}</figcaption></figure>'
+        f'<figure>{heading}<img alt="{told}" src="{source}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
