@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from synthdetect.auditing.section import Section
 from synthdetect.evaluation.files import writable
-from synthdetect.evaluation.html import body, framed, page, table
+from synthdetect.evaluation.frame import framed
+from synthdetect.evaluation.html import body, page, table
 
 if TYPE_CHECKING:
     from synthdetect.auditing.audit import Audit

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthdetect.evaluation.frame import framed
 from synthdetect.evaluation.interval import Estimate
 from synthdetect.evaluation.text import (
     GAP_HEADER,
@@ -317,13 +318,3 @@ def picture(draw: Callable[[Any], Any], title: str, caption: str) -> str:
     figure.savefig(stream, format="png", dpi=130)
     source = base64.b64encode(stream.getvalue()).decode("ascii")
     return framed(title, f"data:image/png;base64,{source}", caption)
-
-
-def framed(title: str, source: str, caption: str) -> str:
-    """Return a figure of HTML; `source` is a data URL, and an empty title is left away."""
-    heading = f"<h3>{escape(title)}</h3>" if title else ""
-    told = escape(f"{title}. {caption}" if title else caption)
-    return (
-        f'<figure>{heading}<img alt="{told}" src="{source}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )

@@ -5,7 +5,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from synthdetect.evaluation.files import writable
-from synthdetect.evaluation.html import framed, page, table
+from synthdetect.evaluation.frame import framed
+from synthdetect.evaluation.html import page, table
 from synthdetect.explanation import draw
 from synthdetect.explanation.text import (
     HEADER,
