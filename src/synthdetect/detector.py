@@ -452,7 +452,7 @@ class Detector(Predictor):
         }
         if getattr(self, "members_", None) is not members:
             learned["_panel"] = Panel(members, precision=self.precision)
-        vars(self).update(learned)  # one step, for threads that predict meanwhile
+        self.__dict__.update(learned)  # one step, for threads that predict meanwhile
 
     def _cascade_again(
         self,

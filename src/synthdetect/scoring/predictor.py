@@ -158,7 +158,7 @@ class Predictor(Streams, ImageClassifier):
         """Return what the mode asks for, all of one moment."""
         self._fitted()
         # One step, as `_adopt` is: attribute by attribute, one could be of before and one of after.
-        now = vars(self).copy()
+        now = self.__dict__.copy()
         mode, decision, cascade = now["mode"], now["decision_"], now["cascade_"]
         if mode not in ("full", "cascade"):
             raise ValueError(f"mode is {mode!r}; use 'full' or 'cascade'")
