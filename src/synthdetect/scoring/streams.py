@@ -90,6 +90,7 @@ class Streams:
         """
         check_on_error(on_error)
         judge = self._judge()
+        self.errors_ = {}
         rows: list[NDArray[np.float64]] = []
         errors: dict[int, ImageError] = {}
         for index, (_, p, error) in enumerate(self._in_all_forms(images, judge)):
