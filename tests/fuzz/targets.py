@@ -80,7 +80,7 @@ def fuzz_manifest(content: bytes) -> None:
     for role, name in manifest.members[0].files.items():
         files[name] = _member_files().get(role, b"")
     try:
-        bundle = Bundle(manifest, files, "")
+        bundle = Bundle(manifest, files, "", content)
         cascade_of(bundle, take_apart(bundle)[1].combiner)
     except BundleError:
         return
