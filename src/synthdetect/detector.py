@@ -395,10 +395,11 @@ class Detector(Predictor):
         NotFittedError
             If the detector was neither loaded nor fitted.
         """
+        decision = self._fitted()
         save_bundle(
             path,
             self.members_,
-            self._fitted(),
+            decision,
             self._origin,
             cascade=self.cascade_,
             loaded=self._bundle,
@@ -419,7 +420,8 @@ class Detector(Predictor):
 
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""
-        return described(self.members_, self._fitted(), self._origin, self.cascade_)
+        decision = self._fitted()
+        return described(self.members_, decision, self._origin, self.cascade_)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         if not hasattr(self, "decision_"):
