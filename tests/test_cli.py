@@ -24,6 +24,7 @@ from conftest import native, write_manifest
 from synthdetect import cli
 from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.cli import app
+from synthdetect.cli.judge import EVIDENCE, STABILITY
 from synthdetect.cli.output import COLUMNS, Row, write_csv, write_jsonl, write_table
 from synthdetect.cli.policies import POLICIES
 from synthdetect.detector import Detector
@@ -259,6 +260,7 @@ class TestPredict:
             (("--treshold", "0.5"), "--threshold"),
             (("--threshold", "1.5"), "1.5 is not from 0 to 1"),
             (("--threshold", "nan"), "nan is not from 0 to 1"),
+            (("--threshold", "0.9", "--mode", "cascade"), "its own threshold"),
             (("--format", "xml"), "csv"),
             (("--precision", "f16"), "bf16"),
             (("--workers", "0"), "--workers"),
@@ -344,6 +346,33 @@ class TestOut:
         # The row that was there was taken, not made again.
         assert sum(a != b for a, b in zip(got, wanted, strict=True)) == 1
         assert any("0.125" in line for line in got)
+
+    def test_resumed_rows_have_the_columns_that_were_asked_for_in_their_order(
+        self, tiny_bundle, image_folder, tmp_path
+    ):
+        asked = ("--stability", "--evidence")
+        options = ("predict", image_folder, "--bundle", tiny_bundle, *asked, "--out")
+        run(*options, tmp_path / "whole.jsonl")
+        rows = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
+        columns = [*COLUMNS, *STABILITY, *EVIDENCE]
+        assert all(list(json.loads(row)) == columns for row in rows)
+        run(*options, tmp_path / "whole.csv")
+        detector = Detector.load(tiny_bundle)
+        terms = {
+            "version": synthdetect.__version__,
+            "bundle": detector.digest_,
+            "threshold": detector.decision_.threshold.to_dict(),
+            "precision": "f32",
+            "mode": "full",
+            "columns": columns,
+        }
+        for form in ("csv", "jsonl"):
+            partial = tmp_path / f"out.{form}.partial.jsonl"
+            partial.write_text(json.dumps(terms) + "\n" + "".join(rows[:2]))
+            run(*options, tmp_path / f"out.{form}", "--resume")
+            got, wanted = (tmp_path / f"{name}.{form}" for name in ("out", "whole"))
+            assert got.read_bytes() == wanted.read_bytes()
+        assert run(*options[:-1], "-f", "jsonl").stdout == "".join(rows)
 
     @posix
     def test_mode_of_the_old_file_and_a_link_to_it_stay(self, tiny_bundle, image_folder, tmp_path):

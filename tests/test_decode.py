@@ -1,12 +1,14 @@
 """Decoding: every form and mode gives the picture; everything else gives a reason."""
 
 import functools
+import gzip
 import io
 import os
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -258,6 +260,35 @@ def test_unreadable_file_says_so(tmp_path):
         pytest.skip("this user may read everything")
     with pytest.raises(ImageError, match="may not be read"):
         decode(path)
+
+
+class Trickle(io.BytesIO):
+    """Gives less than it is asked for, as a socket does."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 1000))
+
+
+def test_file_that_gives_little_at_a_time_is_read_to_its_end():
+    content = encoded(photo(), "PNG")
+    assert len(content) > 2000
+    np.testing.assert_array_equal(decode(Trickle(content)), photo())
+    with pytest.raises(ImageError, match="more than 2,000 bytes"):
+        decode(Trickle(content), limits=Limits(max_file_bytes=2000))
+
+
+def test_packed_file_is_read_to_its_end_though_it_is_smaller_on_disk(tmp_path):
+    path = tmp_path / "a.bmp.gz"
+    path.write_bytes(gzip.compress(encoded(np.zeros((60, 80, 3), np.uint8), "BMP")))
+    with gzip.open(path) as file:
+        assert decode(file).shape == (60, 80, 3)
+
+
+def test_upload_that_was_spooled_to_disk_is_read_to_its_end():
+    with tempfile.SpooledTemporaryFile(max_size=100) as file:
+        file.write(encoded(photo(), "PNG"))
+        file.seek(0)
+        np.testing.assert_array_equal(decode(file), photo())
 
 
 def test_limits_can_be_changed():

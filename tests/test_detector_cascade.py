@@ -1,14 +1,19 @@
 """A detector that asks its members in turn."""
 
 import dataclasses
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from conftest import labelled_arrays
 from synthdetect import Detector, Fixed, Monitor, SpectralMember, audit, explain, stress_test
+from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.data.dataset import from_arrays
-from synthdetect.errors import BundleError, RecipeError
+from synthdetect.errors import BundleError, DataError, RecipeError
 from synthdetect.images.views import Crops
 from synthdetect.training.fit import train_ensemble
 from synthdetect.training.recipe import Recipe, only_members
@@ -42,6 +47,7 @@ def test_cascade_comes_back_from_the_bundle(path):
     detector = Detector.load(path)
     assert [stage.columns for stage in detector.cascade_.stages] == [(0,)]
     assert detector.cascade_.changed.n == 24
+    assert f"stop after first: {detector.cascade_.stopped[0]}" in detector.describe()
 
 
 def test_decisions_are_those_of_the_whole_ensemble(path, images):
@@ -84,6 +90,83 @@ def test_calibration_learns_the_bands_again(path, images):
     detector.calibrate(images, [0] * 20 + [1] * 20, policy=Fixed(0.9))
     assert detector.cascade_ != before
     assert all(stage.high >= 0.9 for stage in detector.cascade_.stages)
+
+
+def test_a_cascade_that_was_learned_again_is_saved(path, images, tmp_path):
+    detector = Detector.load(path)
+    detector.calibrate(images, [0] * 20 + [1] * 20, policy=Fixed(0.9))
+    again = Detector.load(detector.save(tmp_path / "again"), mode="cascade")
+    assert again.cascade_ == detector.cascade_
+    assert again.digest_ != Detector.load(path).digest_
+    np.testing.assert_array_equal(
+        again.predict_proba(images), detector.set_params(mode="cascade").predict_proba(images)
+    )
+
+
+def test_mode_can_be_set_cloned_and_pickled(path, images):
+    detector = Detector.load(path)
+    full = detector.predict_proba(images)
+    assert clone(detector.set_params(mode="cascade")).mode == "cascade"
+    cascade = detector.predict_proba(images)
+    assert (cascade != full).any()
+    copied = pickle.loads(pickle.dumps(detector))  # noqa: S301 - our own object
+    np.testing.assert_array_equal(copied.predict_proba(images), cascade)
+    np.testing.assert_array_equal(detector.set_params(mode="full").predict_proba(images), full)
+
+
+def test_forms_of_an_image_are_judged_by_the_cascade_as_images_are(path, images):
+    cascade = Detector.load(path, mode="cascade")
+    seen = cascade.stability([images[0], b"no image", images[30]], on_error="nan")
+    assert list(cascade.errors_) == [1]
+    assert np.isnan(seen.p[1]).all()
+    np.testing.assert_array_equal(seen.p[::2, 0], cascade.predict_proba(images[::30])[:, 1])
+
+
+def test_few_images_move_the_threshold_and_drop_the_cascade_with_a_warning(path, images):
+    detector = Detector.load(path)
+    few, y = [*images[:3], *images[-3:]], [0] * 3 + [1] * 3
+    with pytest.warns(UserWarning, match="cascade cannot be learned again .y has 3 real images"):
+        detector.calibrate(few, y, policy=Fixed(0.9))
+    assert detector.threshold_ == 0.9
+    assert detector.cascade_ is None
+
+
+def test_a_cascade_in_use_is_never_dropped_and_a_failure_changes_nothing(path, images):
+    detector = Detector.load(path, mode="cascade")
+    before = (detector.decision_, detector.cascade_, detector.digest_)
+    with pytest.raises(DataError, match="too few for 5 folds"):
+        detector.calibrate([*images[:3], *images[-3:]], [0] * 3 + [1] * 3, policy=Fixed(0.9))
+    assert (detector.decision_, detector.cascade_, detector.digest_) == before
+
+
+def test_threads_see_a_decision_with_its_own_cascade(path, images):
+    detector = Detector.load(path, mode="cascade")
+    learned = [(detector.decision_, detector.cascade_)]
+    seen, stop = {}, threading.Event()
+
+    def look():
+        while not stop.is_set():
+            judge = detector._judge()
+            seen[id(judge.decision), id(judge.cascade)] = judge
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        for threshold in np.linspace(0.1, 0.9, 5):
+            detector.calibrate(images, [0] * 20 + [1] * 20, policy=Fixed(float(threshold)))
+            learned.append((detector.decision_, detector.cascade_))
+        stop.set()
+        looking.result()
+    assert seen.keys() <= {(id(decision), id(cascade)) for decision, cascade in learned}
+    assert len(seen) > 1
+
+
+def test_a_bundle_whose_cascade_asks_members_without_a_say_is_refused(path, tmp_path):
+    bundle = read_bundle(path)
+    weights = {**bundle.manifest.combiner, "weights": [0.0, 1.0]}
+    forged = dataclasses.replace(bundle.manifest, combiner=weights)
+    write_bundle(tmp_path / "forged", forged, bundle.files)
+    with pytest.raises(BundleError, match="have no say in the combiner"):
+        Detector.load(tmp_path / "forged")
 
 
 def test_detector_without_a_cascade_says_so(tiny_bundle):

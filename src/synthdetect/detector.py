@@ -2,12 +2,13 @@
 
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.bundle.assemble import cascade_of, take_apart
 from synthdetect.bundle.format import Bundle
@@ -22,7 +23,7 @@ from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
 from synthdetect.ensemble.relearn import What, check_what, relearn
 from synthdetect.ensemble.threshold import Policy
-from synthdetect.errors import ImageError
+from synthdetect.errors import DataError, ImageError
 from synthdetect.evaluation.evaluate import Evaluation, evaluate
 from synthdetect.evaluation.placement import score_quantiles
 from synthdetect.images.batches import iter_sources
@@ -159,10 +160,11 @@ class Detector(Predictor):
         """
         bundle = open_bundle(name_or_path, require_signature=require_signature)
         members, decision = take_apart(bundle)
+        cascade = cascade_of(bundle, decision.combiner)
         detector = cls(**options)
-        detector._adopt(members, decision, Origin.of(bundle), cascade_of(bundle))
+        detector._adopt(members, decision, Origin.of(bundle), cascade)
         detector._bundle = bundle
-        detector._turns()
+        detector._judge()  # or a mode that it does not have would be told at the first image
         return detector
 
     @classmethod
@@ -272,13 +274,15 @@ class Detector(Predictor):
         Warns
         -----
         UserWarning
-            If the images say little of the threshold; `decision_.threshold.notes` keeps why.
+            If the images say little of the threshold; `decision_.threshold.notes` keeps why. Or if
+            they are too few to learn the cascade again and `mode` is "full": it is then dropped.
 
         Raises
         ------
         DataError
             If labels or groups do not fit the images, are of one class, or are too few for the
-            folds or for what the policy guarantees; the message says how many are needed.
+            folds or for what the policy guarantees; the message says how many are needed. The
+            detector is then as it was.
         ValueError
             If an option is none of these, or nothing depends on `prevalence`.
         ImageError, NotFittedError
@@ -291,6 +295,7 @@ class Detector(Predictor):
         logits = self._logits(images, on_error, remember=True)
         rows = from_arrays(range(len(logits)), y, groups=groups)
         good = ~np.isnan(logits).all(axis=1)
+        names = None if groups is None else group_names(rows)[good]
         learned = relearn(
             decision,
             logits[good],
@@ -299,10 +304,10 @@ class Detector(Predictor):
             **learners,
             policy=policy or self.policy,
             prevalence=prevalence,
-            groups=None if groups is None else group_names(rows)[good],
+            groups=names,
             seed=self.random_state,
         )
-        errors, cascade = self.errors_, self.cascade_
+        cascade = self._cascade_again(learned, logits[good], rows.y[good], names)
         scores = score_quantiles(
             logits[good],
             rows.y[good],
@@ -310,18 +315,8 @@ class Detector(Predictor):
             [member.name for member in self.members_],
             on="the images of the last calibration, which chose the threshold",
         )
-        self._adopt(self.members_, learned, self._origin.changed(what).with_scores(scores))
-        self.errors_ = errors
-        if cascade is not None:
-            order = [c for stage in cascade.stages for c in stage.columns]
-            self.cascade_ = learn_cascade(
-                learned,
-                logits[good],
-                rows.y[good],
-                order=[*dict.fromkeys(order)],
-                groups=None if groups is None else group_names(rows)[good],
-                seed=self.random_state,
-            )
+        origin = self._origin.changed(what).with_scores(scores)
+        self._adopt(self.members_, learned, origin, cascade, errors=self.errors_)
         return self
 
     def evaluate(
@@ -336,7 +331,7 @@ class Detector(Predictor):
     ) -> Evaluation:
         """Measure probabilities and decisions on labelled images, every figure with its interval.
 
-        As in `calibrate`, the logits of these images are kept in memory.
+        As in `calibrate`, logits are kept in memory; not those of `mode="cascade"`.
 
         Parameters
         ----------
@@ -361,13 +356,13 @@ class Detector(Predictor):
         ImageError, NotFittedError
             As `predict_proba`.
         """
-        self._fitted()
+        judge = self._judge()
         labels_to_y(y)  # before a long look at the images
-        p = self._probabilities(images, on_error, remember=True)
+        p = self._probabilities(images, on_error, judge, remember=True)
         return evaluate(
             labels_to_y(y, n=len(p)),
             p,
-            self.threshold_,
+            judge.threshold.value,
             groups=groups,
             cluster=cluster,
             prevalence=prevalence,
@@ -425,7 +420,8 @@ class Detector(Predictor):
 
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""
-        return described(self.members_, self._fitted(), self._origin)
+        decision = self._fitted()
+        return described(self.members_, decision, self._origin, self.cascade_)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         if not hasattr(self, "decision_"):
@@ -444,17 +440,44 @@ class Detector(Predictor):
         decision: Decision,
         origin: Origin,
         cascade: Cascade | None = None,
+        errors: dict[int, ImageError] | None = None,
     ) -> None:
-        self.classes_ = np.array(CLASSES)
-        self.threshold_ = decision.threshold.value
+        learned = {
+            "classes_": np.array(CLASSES),
+            "threshold_": decision.threshold.value,
+            "members_": members,
+            "decision_": decision,
+            "cascade_": cascade,
+            "errors_": errors or {},
+            "_origin": origin,
+            "_bundle": None,
+        }
         if getattr(self, "members_", None) is not members:
-            self._panel = Panel(members, precision=self.precision)
-        self.members_ = members
-        self.decision_ = decision
-        self.cascade_ = cascade
-        self.errors_ = {}
-        self._origin = origin
-        self._bundle = None
+            learned["_panel"] = Panel(members, precision=self.precision)
+        self.__dict__.update(learned)  # one step, for threads that predict meanwhile
+
+    def _cascade_again(
+        self,
+        decision: Decision,
+        logits: NDArray[np.float64],
+        y: NDArray[np.int64],
+        groups: NDArray[Any] | None,
+    ) -> Cascade | None:
+        """Learn the bands of the cascade, if there is one, for another decision."""
+        if self.cascade_ is None:
+            return None
+        order = dict.fromkeys(c for stage in self.cascade_.stages for c in stage.columns)
+        seed = self.random_state
+        try:
+            return learn_cascade(decision, logits, y, order=[*order], groups=groups, seed=seed)
+        except DataError as error:
+            if self.mode == "cascade":
+                raise
+            warnings.warn(
+                f"the cascade cannot be learned again ({error}); the detector has none now",
+                stacklevel=3,
+            )
+            return None
 
     def _learners(self) -> dict[str, Any]:
         return {

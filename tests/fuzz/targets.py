@@ -17,10 +17,11 @@ from PIL import Image
 
 from hostile_images import HOSTILE_IMAGES
 from synthdetect.bundle.arrays import arrays_from_bytes, arrays_to_bytes
-from synthdetect.bundle.assemble import take_apart
+from synthdetect.bundle.assemble import cascade_of, take_apart
 from synthdetect.bundle.entries import MemberEntry
 from synthdetect.bundle.format import Bundle, read_bundle, write_bundle
 from synthdetect.bundle.manifest import Manifest
+from synthdetect.ensemble.bounds import counted_rate
 from synthdetect.errors import BundleError, ImageError
 from synthdetect.images.decode import Limits, decode
 from synthdetect.images.facts import file_facts
@@ -79,7 +80,8 @@ def fuzz_manifest(content: bytes) -> None:
     for role, name in manifest.members[0].files.items():
         files[name] = _member_files().get(role, b"")
     try:
-        take_apart(Bundle(manifest, files, "", b""))
+        bundle = Bundle(manifest, files, "", content)
+        cascade_of(bundle, take_apart(bundle)[1].combiner)
     except BundleError:
         return
 
@@ -172,6 +174,18 @@ def _bundle() -> tuple[Manifest, dict[str, bytes]]:
             "n_synthetic": 10,
         },
         license="Apache-2.0",
+        cascade={
+            "stages": [
+                {
+                    "columns": [0],
+                    "calibrator": {"kind": "temperature", "temperature": 2.0},
+                    "low": 0.1,
+                    "high": 0.9,
+                }
+            ],
+            "changed": counted_rate(0, 20).to_dict(),
+            "stopped": [counted_rate(8, 20).to_dict()],
+        },
     )
     return manifest, files
 
@@ -193,6 +207,7 @@ def manifest_seeds() -> list[bytes]:
         members=manifest.members[:1],
         combiner={"kind": "stacking", "bias": 0.0, "weights": [1.0], "pairs": []},
         calibrator={"kind": "isotonic", "logit": [-1.0, 1.0], "p": [0.1, 0.9]},
+        cascade=None,
     )
     return [whole, alone.to_json(), b"[]", b'{"schema_version": 1}', b"[1e999]", b"[" * 99]
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from synthdetect.auditing.section import Picture, Section
+from synthdetect.auditing.section import Section
 from synthdetect.evaluation.files import writable
+from synthdetect.evaluation.frame import framed
 from synthdetect.evaluation.html import body, page, table
 
 if TYPE_CHECKING:
@@ -53,13 +54,5 @@ def _section(section: Section) -> Iterator[str]:
     for kind, chart in (("pictures", True), ("gallery", False)):
         if pictures := [one for one in section.pictures if one.chart is chart]:
             yield f'<div class="{kind}">'
-            yield from map(_picture, pictures)
+            yield from (framed(one.title, one.source, one.caption) for one in pictures)
             yield "</div>"
-
-
-def _picture(picture: Picture) -> str:
-    title = f"<h3>{escape(picture.title)}</h3>" if picture.title else ""
-    return (
-        f'<figure>{title}<img alt="{escape(picture.caption)}" src="{picture.source}">'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
-    )

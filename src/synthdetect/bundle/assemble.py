@@ -10,6 +10,7 @@ from synthdetect.bundle.entries import MemberEntry
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.manifest import Manifest
 from synthdetect.ensemble.cascade import Cascade
+from synthdetect.ensemble.combine import Combiner
 from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import BundleError
 from synthdetect.members.base import TrainedMember
@@ -135,8 +136,14 @@ def take_apart(bundle: Bundle) -> tuple[tuple[TrainedMember, ...], Decision]:
     return tuple(members), decision
 
 
-def cascade_of(bundle: Bundle) -> Cascade | None:
+def cascade_of(bundle: Bundle, combiner: Combiner) -> Cascade | None:
     """Return the cascade of a verified bundle, if it has one.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    combiner : Combiner
+        The bundle's own.
 
     Raises
     ------
@@ -147,9 +154,11 @@ def cascade_of(bundle: Bundle) -> Cascade | None:
     if described is None:
         return None
     try:
-        return Cascade.from_dict(described, n_members=len(bundle.manifest.members))
+        cascade = Cascade.from_dict(described, n_members=combiner.n_members)
+        cascade.check(combiner)
     except ValueError as error:
-        raise BundleError(f"manifest.json: {error}") from error
+        raise BundleError(f"manifest.json: {str(error)[:500]}") from error
+    return cascade
 
 
 def environment(*, trained: bool) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from synthdetect.bundle.assemble import environment
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.signature import signer_of
+from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.combine import LinearCombiner
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.threshold import BandThreshold
@@ -90,7 +91,12 @@ class Origin:
         return cls(ensemble.name, facts)
 
 
-def described(members: Sequence[TrainedMember], decision: Decision, origin: Origin) -> str:
+def described(
+    members: Sequence[TrainedMember],
+    decision: Decision,
+    origin: Origin,
+    cascade: Cascade | None = None,
+) -> str:
     """Return what a detector is, what it learned on and how it measured, as text.
 
     Parameters
@@ -98,6 +104,7 @@ def described(members: Sequence[TrainedMember], decision: Decision, origin: Orig
     members : sequence of TrainedMember
     decision : Decision
     origin : Origin
+    cascade : Cascade, optional
 
     Returns
     -------
@@ -118,6 +125,12 @@ def described(members: Sequence[TrainedMember], decision: Decision, origin: Orig
     if isinstance(threshold, BandThreshold):
         cut = f"{threshold.low:.4f} to {threshold.high:.4f}, uncertain between,"
     lines.append(f"  threshold {cut} by {threshold.policy}, learned on n = {threshold.n}")
+    if cascade is not None:
+        names = [member.name for member in members]
+        lines.append(f"  cascade: decisions changed {cascade.changed}")
+        for stage, share in zip(cascade.stages, cascade.stopped, strict=True):
+            asked = ", ".join(names[column] for column in stage.columns)
+            lines.append(f"    stop after {asked}: {share}")
     lines.extend(f"  {line}" for line in _figures(origin.facts.get("figures") or {}))
     if created := origin.facts.get("created"):
         lines.append(f"  trained {created} on data {_short_hash(origin.facts['training_data'])}")

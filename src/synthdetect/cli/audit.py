@@ -28,7 +28,7 @@ def audit(
         typer.Option("--json", help="Write every figure to this file too.", show_default=False),
     ] = None,
     bundle: Annotated[
-        str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
+        str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
     ] = "ensemble-v1",
     split: Annotated[
         str | None,

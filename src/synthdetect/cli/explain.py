@@ -22,7 +22,7 @@ def explain(
         typer.Option(help="Write text or JSON to this file instead.", show_default=False),
     ] = None,
     bundle: Annotated[
-        str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
+        str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
     ] = "ensemble-v1",
     occlusion: Annotated[
         bool,

@@ -46,7 +46,7 @@ def judged_in_all_forms(
 
 
 def with_evidence(rows: Iterable[Row]) -> Iterator[Row]:
-    """Add what each file says of itself; its header is read once more for it."""
+    """Add what each file says of itself; it is read once more for it, and not decoded."""
     from synthdetect.evidence.read import read_evidence
 
     for row in rows:

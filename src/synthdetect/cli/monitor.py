@@ -33,7 +33,9 @@ Store = Annotated[
         show_default=False,
     ),
 ]
-Bundle = Annotated[str, typer.Option(help="A bundled detector's name, or the path of a bundle.")]
+Bundle = Annotated[
+    str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
+]
 TagOption = Annotated[
     list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="May be repeated.")
 ]

@@ -99,12 +99,13 @@ def predict(
         ),
     ] = False,
     bundle: Annotated[
-        str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
+        str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
     ] = "ensemble-v1",
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Call an image synthetic from this P(synthetic) on, 0 to 1.",
+            help="Call an image synthetic from this P(synthetic) on, 0 to 1. Not with --mode "
+            "cascade.",
             show_default="the bundle's",
         ),
     ] = None,
@@ -157,7 +158,10 @@ def predict(
       stable, p_*  with --stability: whether the decision is the same in all
                    forms, and P(synthetic) as JPEG 60, at half the size, as a
                    thumbnail and back, as WebP 75, of the middle 90 %
-      evidence     with --evidence: what the file says of itself, 'none' if nothing
+      evidence     with --evidence: what the file says of itself, 'none' if nothing;
+                   empty (null) if unreadable
+
+    The table has p_synthetic, decision, evidence (with --evidence) and path.
 
     \b
     Exit codes:
@@ -169,6 +173,9 @@ def predict(
     # Written so that NaN, which is a float to the parser, is refused too.
     if threshold is not None and not 0 <= threshold <= 1:
         raise typer.BadParameter(f"{threshold} is not from 0 to 1", param_hint="--threshold")
+    if threshold is not None and mode is Mode.cascade:
+        reason = "a cascade stops where its own threshold is clear; calibrate the bundle to another"
+        raise typer.BadParameter(reason, param_hint="--threshold")
     chosen = output or _format_of(out)
     if resume and out is None:
         raise typer.BadParameter("goes with --out", param_hint="--resume")

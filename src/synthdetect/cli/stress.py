@@ -38,7 +38,7 @@ def stress(
         ),
     ],
     bundle: Annotated[
-        str, typer.Option(help="A bundled detector's name, or the path of a bundle.")
+        str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
     ] = "ensemble-v1",
     split: Annotated[
         Split | None,

@@ -97,6 +97,15 @@ class Cascade:
                 "stop; use at least one stage, and one share for each"
             )
 
+    def check(self, combiner: Combiner) -> None:
+        """Raise `ValueError` if the combiner gives nothing where a stage would stop."""
+        for stage in self.stages:
+            if np.isnan(combiner(_alone(np.zeros((1, combiner.n_members)), stage.columns))).any():
+                raise ValueError(
+                    f"cascade: members {list(stage.columns)} have no say in the combiner, so no "
+                    "image can stop after them; put others first"
+                )
+
     def masked(self, combiner: Combiner, logits: ArrayLike) -> Floats:
         """Return logits (n, members) with NaN for members that the cascade would not ask."""
         return _masked(self.stages, combiner, check_logits(logits))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthdetect.evaluation.displays import drawn
+from synthdetect.evaluation.frame import framed
 from synthdetect.evaluation.interval import Estimate
 from synthdetect.evaluation.text import (
     GAP_HEADER,
@@ -307,7 +308,4 @@ def picture(draw: Callable[[Any], Any], title: str, caption: str) -> str:
     MissingExtraError
         If matplotlib is not installed.
     """
-    return (
-        f'<figure><h3>{escape(title)}</h3><img alt="{escape(title)}. {escape(caption)}" '
-        f'src="{drawn(draw)}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )
+    return framed(title, drawn(draw), caption)

@@ -5,6 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from synthdetect.evaluation.files import writable
+from synthdetect.evaluation.frame import framed
 from synthdetect.evaluation.html import page, table
 from synthdetect.explanation import draw
 from synthdetect.explanation.text import (
@@ -48,14 +49,14 @@ def _body(one: "Explanation") -> Iterator[str]:
     yield f"<p>{escape(seen_line(one))}</p>"
     yield '<div class="pictures">'
     frame = "The verdict rests on the pixels within the frame."
-    yield _picture("What was judged", draw.photograph(one.pixels, one.seen), frame)
+    yield framed("What was judged", draw.photograph(one.pixels, one.seen), frame)
     if one.patches is not None:
         caption = (
             f"{patch_line(one)} Red looks synthetic, blue real; the frame is around the highest. A "
             "patch's number ranks it among the others and is no calibrated probability."
         )
         overlay = draw.patch_overlay(one.pixels, one.patches)
-        yield _picture("Each place judged alone", overlay, caption)
+        yield framed("Each place judged alone", overlay, caption)
     if one.occlusion is not None:
         caption = (
             f"{occlusion_line(one)} A number is how far the combined logit falls: the grain of red "
@@ -63,7 +64,7 @@ def _body(one: "Explanation") -> Iterator[str]:
             "either."
         )
         overlay = draw.occlusion_overlay(one.pixels, one.occlusion)
-        yield _picture("What the verdict hangs on", overlay, caption)
+        yield framed("What the verdict hangs on", overlay, caption)
     yield "</div>"
     yield "<h2>In which frequencies</h2>"
     real = one.spectrum.real
@@ -91,10 +92,3 @@ def _evidence(one: "Explanation") -> Iterator[str]:
         yield f"<p>{escape(str(one.evidence))}</p>"
     for note in one.evidence.notes:
         yield f"<p>{escape(note)}</p>"
-
-
-def _picture(title: str, source: str, caption: str) -> str:
-    return (
-        f'<figure><h3>{escape(title)}</h3><img alt="{escape(title)}. {escape(caption)}" '
-        f'src="{source}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )

@@ -9,7 +9,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -40,6 +40,8 @@ _PROGRESSIVE_BYTES_PER_PIXEL = 12
 _OTHER_BYTES_PER_PIXEL = 8
 _MAX_BYTES = 1_000_000_000
 _LARGE_PIXELS = 25_000_000
+# One read of most files, and not much to allocate for those that are smaller.
+_CHUNK = 16 << 20
 # Without O_NONBLOCK, opening a FIFO waits for a writer that never comes.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -251,7 +253,7 @@ def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes
 def _read_file(file: Any, name: str, limits: Limits) -> bytes:
     """Read a file object, whatever it may do."""
     try:
-        encoded = file.read(min(_size(file) or limits.max_file_bytes, limits.max_file_bytes) + 1)
+        encoded = _read_until(file, limits.max_file_bytes + 1)
     except OSError as error:
         raise ImageError(name, f"cannot be read ({error}); check the disk") from error
     except MemoryError as error:
@@ -265,12 +267,21 @@ def _read_file(file: Any, name: str, limits: Limits) -> bytes:
     return encoded
 
 
-def _size(file: Any) -> int:
-    """Bytes of a regular file, 0 of anything else: `read` allocates all that it is asked for."""
-    with suppress(OSError, ValueError, AttributeError, TypeError):
-        status = os.fstat(file.fileno())
-        return status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return 0
+def _read_until(file: Any, most: int) -> Any:
+    """Read to the end, or to `most` bytes; what a read gives that is no bytes is given as it is.
+
+    `read` allocates all that it is asked for, and may give less: of a socket, what has come. The
+    size that the system tells says nothing: of a `GzipFile` it is that of the packed file.
+    """
+    buffer = io.BytesIO()
+    while (left := most - buffer.tell()) > 0:
+        chunk = file.read(min(_CHUNK, left))
+        if not isinstance(chunk, bytes):
+            return chunk
+        if not chunk:
+            break
+        buffer.write(chunk)
+    return buffer.getvalue()
 
 
 def _check_bytes(n_bytes: int, name: str, limits: Limits) -> None:

@@ -1,14 +1,11 @@
 """Members that are ready to look at images, together."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.ensemble.cascade import Cascade
-from synthdetect.ensemble.combine import Combiner
 from synthdetect.errors import ImageError
 from synthdetect.images.decode import DEFAULT_LIMITS, Limits
 from synthdetect.images.perturbations import Perturbation
@@ -139,16 +136,6 @@ class Panel:
                 errors[scored.index] = scored.error
             rows.append(np.broadcast_to(scored.logits, len(self._scorers)))
         return np.stack(rows) if rows else np.empty((0, len(self._scorers))), errors
-
-
-def turns_of(cascade: Cascade, combiner: Combiner) -> tuple[Turn, ...]:
-    """Return who is asked in turn, for `score_stream`."""
-    turns, before = [], set[int]()
-    for stage in cascade.stages:
-        new = tuple(column for column in stage.columns if column not in before)
-        turns.append(Turn(new, partial(stage.undecided, combiner)))
-        before |= set(new)
-    return tuple(turns)
 
 
 def check_on_error(on_error: str) -> None:

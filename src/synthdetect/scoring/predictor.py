@@ -12,7 +12,8 @@ from synthdetect.images.decode import Limits
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.score import Turn
 from synthdetect.scoring.estimator import ImageClassifier, UnfittedError
-from synthdetect.scoring.panel import OnError, Panel, turns_of
+from synthdetect.scoring.judge import Judge
+from synthdetect.scoring.panel import OnError, Panel
 from synthdetect.scoring.streams import Streams
 
 UNREADABLE = "unreadable"
@@ -60,7 +61,7 @@ class Predictor(Streams, ImageClassifier):
         NotFittedError
             If the detector was neither loaded nor fitted.
         """
-        p = self._probabilities(images, on_error)
+        p = self._probabilities(images, on_error, self._judge())
         return np.column_stack([1 - p, p])
 
     def decision_function(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
@@ -81,9 +82,10 @@ class Predictor(Streams, ImageClassifier):
         ImageError, NotFittedError
             As `predict_proba`.
         """
-        p = self._probabilities(images, on_error)
+        judge = self._judge()
+        p = self._probabilities(images, on_error, judge)
         with np.errstate(divide="ignore"):
-            return np.log(p) - np.log1p(-p) - _log_odds(self.threshold_)
+            return np.log(p) - np.log1p(-p) - _log_odds(judge.threshold.value)
 
     def predict(
         self, images: Any, *, on_error: OnError = "raise", stability: bool = False
@@ -112,9 +114,9 @@ class Predictor(Streams, ImageClassifier):
         if stability:
             seen = self.stability(images, on_error=on_error)
             return np.where(np.isnan(seen.p[:, 0]), UNREADABLE, seen.decided)
-        decision = self._fitted()  # once: another thread may learn a new one meanwhile
-        p = self._probability(self._logits(images, on_error, turns=self._turns()), decision)
-        return np.where(np.isnan(p), UNREADABLE, decision.threshold.decide(p))
+        judge = self._judge()
+        p = self._probabilities(images, on_error, judge)
+        return np.where(np.isnan(p), UNREADABLE, judge.threshold.decide(p))
 
     def member_logits(self, images: Any, *, on_error: OnError = "raise") -> NDArray[np.float64]:
         """Return what each member says, before the combiner.
@@ -159,12 +161,11 @@ class Predictor(Streams, ImageClassifier):
         ValueError
             If logits or `mode` are not as above.
         """
-        decision = self._fitted()
+        judge = self._judge()
         given = np.asarray(logits, dtype=np.float64)
-        # `_turns` refuses a mode that this detector does not have.
-        if self._turns() and self.cascade_ is not None:
-            given = self.cascade_.masked(decision.combiner, given)
-        return self._probability(given, decision)
+        if judge.cascade is not None:
+            given = judge.cascade.masked(judge.decision.combiner, given)
+        return judge.probability(given)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "decision_")
@@ -182,18 +183,22 @@ class Predictor(Streams, ImageClassifier):
             self._panel = Panel(self.members_, precision=self.precision)
         return self._panel
 
-    def _turns(self) -> tuple[Turn, ...]:
-        """Return who is asked first; nobody in particular where all members always are."""
-        if self.mode not in ("full", "cascade"):
-            raise ValueError(f"mode is {self.mode!r}; use 'full' or 'cascade'")
-        if self.mode == "full":
-            return ()
-        if self.cascade_ is None:
+    def _judge(self) -> Judge:
+        """Return what the mode asks for, all of one moment."""
+        self._fitted()
+        # One step, as `_adopt` is: attribute by attribute, one could be of before and one of after.
+        now = self.__dict__.copy()
+        mode, decision, cascade = now["mode"], now["decision_"], now["cascade_"]
+        if mode not in ("full", "cascade"):
+            raise ValueError(f"mode is {mode!r}; use 'full' or 'cascade'")
+        if mode == "full":
+            return Judge(decision, None)
+        if cascade is None:
             raise BundleError(
                 "this detector has no cascade; use mode='full', or name members in the key "
                 "'cascade' of the recipe and train"
             )
-        return turns_of(self.cascade_, self.decision_.combiner)
+        return Judge(decision, cascade)
 
     def _logits(
         self,
@@ -216,16 +221,10 @@ class Predictor(Streams, ImageClassifier):
         return logits
 
     def _probabilities(
-        self, images: Any, on_error: OnError, *, remember: bool = False
+        self, images: Any, on_error: OnError, judge: Judge, *, remember: bool = False
     ) -> NDArray[np.float64]:
-        decision, turns = self._fitted(), self._turns()
-        logits = self._logits(images, on_error, remember=remember, turns=turns)
-        return self._probability(logits, decision)
-
-    def _probability(self, logits: NDArray[np.float64], decision: Decision) -> NDArray[np.float64]:
-        if self.mode == "cascade" and self.cascade_ is not None:
-            return self.cascade_.probability(decision, logits)
-        return decision.probability(logits)
+        logits = self._logits(images, on_error, remember=remember, turns=judge.turns)
+        return judge.probability(logits)
 
 
 def _log_odds(p: float) -> float:

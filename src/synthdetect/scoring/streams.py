@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import ImageError
 from synthdetect.evaluation.stability import Stability
 from synthdetect.images.decode import Limits
 from synthdetect.images.perturbations import RESHIPPINGS, UNTOUCHED
-from synthdetect.members.score import Turn
+from synthdetect.scoring.judge import Judge
 from synthdetect.scoring.panel import OnError, Panel, check_on_error
 
 _FORMS = (UNTOUCHED, *RESHIPPINGS)
@@ -25,16 +24,10 @@ class Streams:
     workers: int | None
     errors_: dict[int, ImageError]
 
-    def _fitted(self) -> Decision:
+    def _judge(self) -> Judge:
         raise NotImplementedError
 
     def _ready(self) -> Panel:
-        raise NotImplementedError
-
-    def _turns(self) -> tuple[Turn, ...]:
-        raise NotImplementedError
-
-    def _probability(self, logits: NDArray[np.float64], decision: Decision) -> NDArray[np.float64]:
         raise NotImplementedError
 
     def stream(self, images: Any) -> Iterator[tuple[str, float, ImageError | None]]:
@@ -53,11 +46,11 @@ class Streams:
         error : ImageError or None
             Why it is bad.
         """
-        decision = self._fitted()
+        judge = self._judge()
         for scored in self._ready().stream(
-            images, limits=self.limits, workers=self.workers, turns=self._turns()
+            images, limits=self.limits, workers=self.workers, turns=judge.turns
         ):
-            p = float(self._probability(scored.logits[np.newaxis], decision)[0])
+            p = float(judge.probability(scored.logits[np.newaxis])[0])
             yield scored.name, p, scored.error
 
     def stability(self, images: Any, *, on_error: OnError = "raise") -> Stability:
@@ -96,17 +89,19 @@ class Streams:
         (1, 6)
         """
         check_on_error(on_error)
-        decision = self._fitted()
+        judge = self._judge()
         self.errors_ = {}
         rows: list[NDArray[np.float64]] = []
-        for index, (_, p, error) in enumerate(self.stream_stability(images)):
+        errors: dict[int, ImageError] = {}
+        for index, (_, p, error) in enumerate(self._in_all_forms(images, judge)):
             if error is not None:
                 if on_error == "raise":
                     raise error
-                self.errors_[index] = error
+                errors[index] = error
             rows.append(p)
+        self.errors_ = errors
         p = np.stack(rows) if rows else np.empty((0, len(FORMS)))
-        return Stability.of(FORMS, p, decision.threshold.decide)
+        return Stability.of(FORMS, p, judge.threshold.decide)
 
     def stream_stability(
         self, images: Any
@@ -126,9 +121,13 @@ class Streams:
         error : ImageError or None
             Why it is bad.
         """
-        decision = self._fitted()
+        yield from self._in_all_forms(images, self._judge())
+
+    def _in_all_forms(
+        self, images: Any, judge: Judge
+    ) -> Iterator[tuple[str, NDArray[np.float64], ImageError | None]]:
         stream = self._ready().stream_variants(
-            images, _FORMS, limits=self.limits, workers=self.workers, turns=self._turns()
+            images, _FORMS, limits=self.limits, workers=self.workers, turns=judge.turns
         )
         for scored in stream:
-            yield scored.name, self._probability(scored.logits, decision), scored.error
+            yield scored.name, judge.probability(scored.logits), scored.error

@@ -15,6 +15,7 @@ from synthdetect.data.dataset import SPLITS, Dataset, group_names, require_class
 from synthdetect.data.splits import split
 from synthdetect.ensemble.learn import learn_decision
 from synthdetect.errors import DataError, TrainingError
+from synthdetect.evaluation.files import write_whole
 from synthdetect.evaluation.interval import rate_of
 from synthdetect.evaluation.left_out import LeaveOneOut, LeftOut, LeftOutFigures
 from synthdetect.evaluation.ranking import auroc
@@ -221,9 +222,7 @@ def _measured(training: _Training, fold: _Fold) -> LeftOut:
         tuple(rows),
     )
     text = json.dumps({"fingerprint": fingerprint, "left_out": found.to_dict()}, indent=2)
-    temporary = file.with_suffix(".part")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(file)
+    write_whole(file, text + "\n")
     training.log.event(
         "left out", **{fold.by: fold.value}, auroc=rows[-1].auroc.value, error=rows[-1].error.value
     )
