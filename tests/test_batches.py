@@ -187,3 +187,13 @@ def test_where_no_thread_can_be_started_the_caller_works():
     finally:
         threading.stack_size(before)
     assert [image.value for image in found] == [0, 1]
+
+
+def test_an_error_that_is_kept_keeps_no_frames():
+    """Frames hold the image; a stream of large bad ones would fill the memory."""
+    (bad,) = prepared([b"\xff\xd8\xff no jpeg"], lambda pixels: pixels)
+    link = bad.error
+    assert link is not None
+    while link is not None:
+        assert link.__traceback__ is None
+        link = link.__cause__ or link.__context__

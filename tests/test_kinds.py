@@ -82,8 +82,8 @@ def test_the_decision_of_ensemble_v1_is_read_and_written_as_it_was():
     decision = Decision.from_dict(parts)
     assert decision.to_dict() == parts
     weights = parts["combiner"]["weights"]
-    logits = np.random.default_rng(0).normal(0, 5, (100, 2))
-    total = logits[:, 0] * weights[0] + logits[:, 1] * weights[1]
+    logits = np.random.default_rng(0).normal(0, 5, (100, len(weights)))
+    total = sum(logits[:, k] * weight for k, weight in enumerate(weights))
     p = 1 / (1 + np.exp(-(total / parts["calibrator"]["temperature"])))
     assert decision.probability(logits).tobytes() == p.tobytes()
     assert (decision.decision(logits) == (p >= parts["threshold"]["value"])).all()

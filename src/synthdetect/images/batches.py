@@ -149,7 +149,7 @@ def prepared_in_place(
         try:
             return Prepared(index, name, prepare(index, decode(source, name=name, limits=limits)))
         except ImageError as error:
-            return Prepared(index, name, error=error)
+            return Prepared(index, name, error=_without_frames(error))
         except MemoryError:
             return Prepared(index, name, error=ImageError(name, _TOO_LARGE))
 
@@ -170,7 +170,7 @@ def prepared_in_place(
             try:
                 kept = _keep(source, name, limits)
             except ImageError as error:
-                pending.append(partial(Prepared, index, name, error=error))
+                pending.append(partial(Prepared, index, name, error=_without_frames(error)))
             else:
                 pending.append(threads.start(partial(work, index, name, kept)))
             if len(pending) >= ahead:
@@ -217,6 +217,15 @@ class _Threads:
     def shutdown(self) -> None:
         """Drop what has not begun and wait for the rest."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _without_frames(error: ImageError) -> ImageError:
+    """Let go of the frames that an error and its causes hold, and so of the image in them."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _keep(source: Any, name: str, limits: Limits) -> Any:

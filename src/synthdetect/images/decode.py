@@ -41,7 +41,7 @@ _OTHER_BYTES_PER_PIXEL = 8
 _MAX_BYTES = 1_000_000_000
 _LARGE_PIXELS = 25_000_000
 # One read of most files, and not much to allocate for those that are smaller.
-_CHUNK = 16 << 20
+_CHUNK = 1 << 20
 # Without O_NONBLOCK, opening a FIFO waits for a writer that never comes.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
