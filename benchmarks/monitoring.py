@@ -3,7 +3,7 @@
     python benchmarks/monitoring.py                     # 100,000 recorded, 1,000,000 reported
     python benchmarks/monitoring.py --rows 100000 --json out.json
 
-Recording is in batches of 256 with two members' logits, file facts and a tag, one transaction each.
+Recording is in batches of 256 with the members' logits, file facts and a tag, one transaction each.
 A report is one window over all rows; the first one also shows every row to the sequential tests,
 the next finds them up to date. Each report runs in a process of its own, so that its peak memory is
 its own.
@@ -67,11 +67,15 @@ def main() -> None:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
+# Of the bundle that is monitored.
+N_MEMBERS = len(Detector.load("ensemble-v1").members_)
+
+
 def logits(n: int, seed: int) -> np.ndarray:
-    """Return logits of two members, of shape (n, 2); 5 % of the images are synthetic."""
+    """Return logits of all members, of shape (n, members); 5 % of the images are synthetic."""
     rng = np.random.default_rng(seed)
     y = rng.random(n) < 0.05
-    return rng.normal(np.where(y, 2.0, -2.0)[:, np.newaxis], 1, (n, 2))
+    return rng.normal(np.where(y, 2.0, -2.0)[:, np.newaxis], 1, (n, N_MEMBERS))
 
 
 def recorded(monitor: Monitor, n: int) -> float:
