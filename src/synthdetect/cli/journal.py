@@ -93,8 +93,11 @@ def journal(target: Path, terms: Terms, names: Sequence[str], *, resume: bool) -
         yield kept
     except BaseException:
         _close(file)
-        if kept.n:
-            tell(f"{kept.n} of {len(names)} results are kept in {_shown(path)}; --resume goes on")
+        # Not `kept.n`: an interrupt may come between a row and its count.
+        with path.open("rb") as written:
+            n = sum(line.endswith(b"\n") for line in written) - 1
+        if n > 0:
+            tell(f"{n} of {len(names)} results are kept in {_shown(path)}; --resume goes on")
         else:
             path.unlink(missing_ok=True)
         raise
