@@ -11,6 +11,7 @@ import typer
 
 from synthdetect.cli.calibration_text import Side, report
 from synthdetect.cli.console import printable, progress, tell
+from synthdetect.cli.parts import part_of
 from synthdetect.cli.policies import PolicyName, policy_of
 from synthdetect.errors import DataError
 
@@ -275,10 +276,7 @@ def _part(dataset: "Dataset", split: Split | None, manifest: Path) -> tuple["Dat
         wanted = Split.val
     if wanted is None:
         return dataset, f"all images of {manifest}"
-    if wanted not in given:
-        names = ", ".join(sorted(given - {""})) or "none"
-        raise DataError(f"{manifest}: has no split {wanted.value!r}; its splits: {names}")
-    return dataset.part(wanted), f"split {wanted.value!r} of {manifest}"
+    return part_of(dataset, manifest, wanted), f"split {wanted.value!r} of {manifest}"
 
 
 def _counted(images: Iterable[Any], advance: Callable[[], None]) -> Iterator[Any]:

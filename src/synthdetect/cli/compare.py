@@ -10,7 +10,7 @@ import typer
 
 from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.output import opened
-from synthdetect.cli.parts import Split, measured_part
+from synthdetect.cli.parts import DATA_HELP, MeasuredSplit, Split, measured_part
 
 if TYPE_CHECKING:
     from synthdetect.cards import Cards
@@ -43,15 +43,7 @@ class _Leaving:
 
 
 def compare(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help="A CSV file with the columns path and label (real or synthetic), and optionally "
-            "split (train, val, test), source and group; or a directory with folders such as real "
-            "and synthetic (fake, ai), in or around folders of the splits if there are any.",
-        ),
-    ],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)],
     bundle: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,13 +52,7 @@ def compare(
             show_default=BUNDLED,
         ),
     ] = None,
-    split: Annotated[
-        Split | None,
-        typer.Option(
-            help="Measure on this part of the data.",
-            show_default="test if there is one, else all",
-        ),
-    ] = None,
+    split: MeasuredSplit = None,
     pairs: Annotated[
         list[str] | None,
         typer.Option(

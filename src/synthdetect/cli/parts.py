@@ -1,8 +1,10 @@
-"""Which part of labelled images a command measures."""
+"""What commands say of labelled images, and which part of them they take."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from synthdetect.errors import DataError
 
@@ -17,6 +19,20 @@ class Split(StrEnum):
     val = "val"
     test = "test"
     all = "all"
+
+
+DATA_HELP = (
+    "A CSV file with the columns path and label (real or synthetic), and optionally "
+    "split (train, val, test), source and group; or a directory with folders such as real "
+    "and synthetic (fake, ai), in or around folders of the splits if there are any."
+)
+MeasuredSplit = Annotated[
+    Split | None,
+    typer.Option(
+        help="Measure on this part of the data.",
+        show_default="test if there is one, else all",
+    ),
+]
 
 
 def measured_part(
@@ -39,11 +55,23 @@ def measured_part(
     """
     given = set(dataset.split.tolist())
     wanted = split or (Split.test if Split.test in given else Split.all)
-    if wanted is not Split.all and wanted not in given:
-        names = ", ".join(sorted(given - {""})) or "none"
-        raise DataError(f"{path}: has no split {wanted.value!r}; its splits: {names}")
-    measured = dataset if wanted is Split.all else dataset.part(wanted)
+    measured = dataset if wanted is Split.all else part_of(dataset, path, wanted)
     note = f"All images of {path}." if wanted is Split.all else f"Split {wanted.value} of {path}."
     if Split.train in given and wanted in (Split.all, Split.train):
         note += " They include those of split train: a member that learned from them looks better."
     return measured, wanted, note
+
+
+def part_of(dataset: "Dataset", path: Path, split: StrEnum) -> "Dataset":
+    """Return the images of a split.
+
+    Raises
+    ------
+    DataError
+        If there is none of that name; the message has those that there are.
+    """
+    given = set(dataset.split.tolist())
+    if split not in given:
+        names = ", ".join(sorted(given - {""})) or "none"
+        raise DataError(f"{path}: has no split {split.value!r}; its splits: {names}")
+    return dataset.part(split)

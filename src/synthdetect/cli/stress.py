@@ -8,7 +8,7 @@ import typer
 
 from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.output import opened
-from synthdetect.cli.parts import Split, measured_part
+from synthdetect.cli.parts import DATA_HELP, MeasuredSplit, measured_part
 
 if TYPE_CHECKING:
     from synthdetect.evaluation.robustness import Robustness
@@ -28,25 +28,11 @@ class StressFormat(StrEnum):
 
 
 def stress(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help="A CSV file with the columns path and label (real or synthetic), and optionally "
-            "split (train, val, test), source and group; or a directory with folders such as real "
-            "and synthetic (fake, ai), in or around folders of the splits if there are any.",
-        ),
-    ],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)],
     bundle: Annotated[
         str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
     ] = "ensemble-v1",
-    split: Annotated[
-        Split | None,
-        typer.Option(
-            help="Measure on this part of the data.",
-            show_default="test if there is one, else all",
-        ),
-    ] = None,
+    split: MeasuredSplit = None,
     max_images: Annotated[
         int | None,
         typer.Option(

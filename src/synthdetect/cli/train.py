@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthdetect.cli.console import tell
+from synthdetect.cli.parts import DATA_HELP
 from synthdetect.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ def train(
         Path,
         typer.Option(
             metavar="DATA",
-            help="A CSV file with the columns path and label (real or synthetic), and optionally "
-            "split (train, val, test), source and group; or a directory with folders such as real "
-            "and synthetic (fake, ai), in or around folders of the splits if there are any.",
+            help=DATA_HELP,
         ),
     ],
     out: Annotated[

@@ -16,6 +16,7 @@ from PIL import Image
 from synthdetect.errors import ImageError
 from synthdetect.images.decode import (
     DEFAULT_LIMITS,
+    NO_MEMORY,
     Limits,
     check_pil,
     decode,
@@ -26,7 +27,6 @@ from synthdetect.images.views import Pixels
 
 T = TypeVar("T")
 
-_TOO_LARGE = "does not fit in memory; scale it down"
 # How often a wait for a thread looks whether there still is one, in seconds.
 _LOOK_S = 1.0
 
@@ -151,7 +151,7 @@ def prepared_in_place(
         except ImageError as error:
             return Prepared(index, name, error=_without_frames(error))
         except MemoryError:
-            return Prepared(index, name, error=ImageError(name, _TOO_LARGE))
+            return Prepared(index, name, error=ImageError(name, NO_MEMORY))
 
     pending: deque[Callable[[], Prepared[T]]] = deque()
     failure: Exception | None = None
@@ -233,7 +233,7 @@ def _keep(source: Any, name: str, limits: Limits) -> Any:
     try:
         return _copied(source, name, limits)
     except MemoryError as error:
-        raise ImageError(name, _TOO_LARGE) from error
+        raise ImageError(name, NO_MEMORY) from error
 
 
 def _copied(source: Any, name: str, limits: Limits) -> Any:

@@ -79,6 +79,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+NO_MEMORY = "does not fit in memory; scale it down"
 
 
 # One large image is decoded at a time, so that threads do not add up their memory.
@@ -236,7 +237,7 @@ def _refused(name: str) -> Iterator[None]:
 def _damaged(error: Exception, name: str) -> ImageError:
     """What Pillow raised, as a reason; its own words where they say something."""
     if isinstance(error, MemoryError):
-        return ImageError(name, "does not fit in memory; scale it down")
+        return ImageError(name, NO_MEMORY)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return ImageError(name, f"is too large ({error}); scale it down")
     reason = str(error) or type(error).__name__
