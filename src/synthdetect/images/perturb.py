@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from synthdetect.images.views import Pixels, pad_to
+from synthdetect.images.views import Pixels
 
 
 def flip(pixels: Pixels) -> Pixels:
@@ -268,11 +268,3 @@ def _through(pixels: Pixels, services: Sequence[tuple[float, int]]) -> Pixels:
     for scale, quality in services:
         pixels = jpeg(resize(pixels, scale=scale), quality=quality)
     return pixels
-
-
-def random_crop(pixels: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-    """Cut a random (size, size, 3) square at native resolution; small images are reflect-padded."""
-    padded = pad_to(pixels, size)
-    top = int(rng.integers(padded.shape[0] - size, endpoint=True))
-    left = int(rng.integers(padded.shape[1] - size, endpoint=True))
-    return padded[top : top + size, left : left + size]

@@ -16,10 +16,10 @@ class Schedule:
     Parameters
     ----------
     crops : tuple of int
-        Side of the random native-resolution crops it trains on, in pixels, one for each cycle: the
-        rate rises and falls once for each (warm restarts: Loshchilov & Hutter 2017,
-        arXiv:1608.03983), and small crops first save time (progressive learning: Tan & Le 2021,
-        arXiv:2104.00298).
+        Side in pixels of what it trains on, random crops at native resolution or, where the
+        member's view is `Resize`, random frames scaled to this size; one for each cycle: the rate
+        rises and falls once for each (warm restarts: Loshchilov & Hutter 2017, arXiv:1608.03983),
+        and small crops first save time (progressive learning: Tan & Le 2021, arXiv:2104.00298).
     epochs : int
         In all cycles together; a multiple of their number.
     batch_size : int

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.images.perturb import random_crop
+from synthdetect.images.random_views import random_view
 from synthdetect.members.backbones import BackboneMember
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.sequence import PixelCache
@@ -26,7 +26,7 @@ def warm_up_head(
 ) -> None:
     """Train the head of `model` for `member.schedule.head_epochs` epochs.
 
-    Each image gives the features of one random crop, in memory as float16, so that an epoch takes
+    Each image gives the features of one random view, in memory as float16, so that an epoch takes
     seconds.
 
     Parameters
@@ -51,7 +51,10 @@ def warm_up_head(
     with log.bar(f"{member.name} features", len(starts)) as advance:
         for start in starts:
             rows = range(start, min(start + plan.batch_size, len(y)))
-            crops = [random_crop(pixels[i], size, np.random.default_rng([seed, i])) for i in rows]
+            crops = [
+                random_view(pixels[i], member.view, size, np.random.default_rng([seed, i]))
+                for i in rows
+            ]
             maps = below.predict_on_batch(np.stack(crops))
             features.append(np.asarray(maps, np.float16))
             advance()

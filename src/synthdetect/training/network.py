@@ -101,6 +101,7 @@ def train_network(
         batches = epoch_batches(
             pixels.__getitem__,
             train.y,
+            view=member.view,
             plan=plan,
             augmentation=augmentation,
             teacher=teacher,

@@ -1,4 +1,4 @@
-"""Batches of augmented random crops for Keras, the same for every backend."""
+"""Batches of augmented random views for Keras, the same for every backend."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from synthdetect.data.dataset import Dataset
 from synthdetect.images.decode import decode, source_name
-from synthdetect.images.perturb import Augmentation, augment, random_crop
-from synthdetect.images.views import Pixels
+from synthdetect.images.perturb import Augmentation, augment
+from synthdetect.images.random_views import random_view
+from synthdetect.images.views import Pixels, View
 from synthdetect.members.schedule import Schedule
 from synthdetect.optional import require
 
@@ -48,6 +49,7 @@ def epoch_batches(
     pixels: Callable[[int], Pixels],
     y: NDArray[np.int64],
     *,
+    view: View,
     plan: Schedule,
     augmentation: Augmentation,
     teacher: Teacher | None = None,
@@ -64,6 +66,8 @@ def epoch_batches(
     pixels : callable
         From an index to (h, w, 3) uint8.
     y : ndarray of shape (n,), int64
+    view : View
+        How the member looks at an image: crops, or the whole of it.
     plan : Schedule
         Says the size of crops and batches, whether crops are mixed and classes weighted.
     augmentation : Augmentation
@@ -99,7 +103,7 @@ def epoch_batches(
 
         def _crop(self, row: int) -> Pixels:
             rng = np.random.default_rng([seed, epoch, row])
-            return random_crop(augment(pixels(row), augmentation, rng), crop, rng)
+            return random_view(augment(pixels(row), augmentation, rng), view, crop, rng)
 
     return Epoch(workers=2, max_queue_size=8)
 
