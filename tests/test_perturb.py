@@ -15,7 +15,6 @@ from synthdetect.images.perturb import (
     flip,
     jpeg,
     noise,
-    random_crop,
     resize,
     resize_and_back,
     thumbnail_and_back,
@@ -172,21 +171,12 @@ def test_share_of_perturbed_images_is_the_probability():
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(32, 90), st.integers(32, 90), st.integers(0, 1000), st.integers(1, 100))
-def test_any_image_stays_an_image(height, width, seed, size):
-    rng = np.random.default_rng(seed)
-    out = augment(picture(height, width), ALWAYS, rng)
+@given(st.integers(32, 90), st.integers(32, 90), st.integers(0, 1000))
+def test_any_image_stays_an_image(height, width, seed):
+    out = augment(picture(height, width), ALWAYS, np.random.default_rng(seed))
     assert out.dtype == np.uint8
+    assert out.ndim == 3
     assert out.shape[2] == 3
-    assert random_crop(out, size, rng).shape == (size, size, 3)
-
-
-def test_random_crop_reaches_every_corner():
-    tops = set()
-    image = np.arange(6 * 5)[:, None].repeat(3, axis=1).reshape(6, 5, 3).astype(np.uint8)
-    for seed in range(100):
-        tops.add(int(random_crop(image, 4, np.random.default_rng(seed))[0, 0, 0]))
-    assert tops == {0, 1, 5, 6, 10, 11}
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from synthdetect.images.perturb import Augmentation
+from synthdetect.images.views import CenterCrop, Resize
 from synthdetect.members.schedule import Schedule
 from synthdetect.training.sequence import epoch_batches
 
 pytest.importorskip("keras")
 
 Y = np.array([0, 0, 0, 1], np.int64)
+CROP = CenterCrop(16)
 STILL = Augmentation(flip=0, jpeg=0, resize=0, blur=0)
 
 
@@ -17,8 +19,11 @@ def grey(index):
     return np.full((16, 16, 3), 60 * index, np.uint8)
 
 
-def batch_of(plan, **options):
-    return epoch_batches(grey, Y, plan=plan, augmentation=STILL, seed=1, epoch=1, **options)[0]
+def batch_of(plan, *, pixels=grey, view=CROP, **options):
+    batches = epoch_batches(
+        pixels, Y, view=view, plan=plan, augmentation=STILL, seed=1, epoch=1, **options
+    )
+    return batches[0]
 
 
 def plan(**options):
@@ -60,3 +65,11 @@ def test_an_epoch_that_is_repeated_is_the_same():
     first, again = batch_of(plan(mixup=0.3)), batch_of(plan(mixup=0.3))
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_view_of_whole_images_trains_on_whole_images():
+    halves = np.zeros((64, 64, 3), np.uint8)
+    halves[:, 32:] = 200
+    crops, _, _ = batch_of(plan(), pixels=lambda index: halves, view=Resize(16))
+    np.testing.assert_array_equal(crops[:, :, 0].max(axis=(1, 2)), 0)
+    np.testing.assert_array_equal(crops[:, :, -1].min(axis=(1, 2)), 200)
