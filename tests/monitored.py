@@ -3,9 +3,9 @@
 import numpy as np
 
 from synthdetect.ensemble.calibrate import Temperature
-from synthdetect.ensemble.combine import SoftVote
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.threshold import Threshold
+from synthdetect.ensemble.voting import SoftVote
 from synthdetect.monitoring.monitor import Monitor
 
 # Distance of the classes in standard deviations of the score.

@@ -12,7 +12,7 @@ from synthdetect.ensemble.calibrate import Platt
 from synthdetect.ensemble.combine import TrimmedCombiner
 from synthdetect.ensemble.isotonic import Isotonic
 from synthdetect.ensemble.prevalence import Shifted
-from synthdetect.ensemble.stacking import StackedCombiner
+from synthdetect.ensemble.stacked import StackedCombiner
 from synthdetect.errors import BundleError
 
 

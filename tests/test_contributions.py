@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthdetect.ensemble.combine import LinearCombiner, TrimmedCombiner
-from synthdetect.ensemble.stacking import EstimatorCombiner, StackedCombiner, Stacking
+from synthdetect.ensemble.stacked import EstimatorCombiner, StackedCombiner
+from synthdetect.ensemble.stacking import Stacking
 from synthdetect.explanation.contributions import (
     EXACT,
     FOR_THIS_IMAGE,

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import Limits, decode, source_name
+from synthdetect.images.decode import decode, source_name
+from synthdetect.images.limits import Limits
 
 HOSTILE = Path(__file__).parents[2] / "shared" / "hostile-images"
 

@@ -30,7 +30,7 @@ from synthdetect import (
 )
 from synthdetect.bundle.format import read_bundle, write_bundle
 from synthdetect.bundle.hub import bundled_names
-from synthdetect.ensemble.stacking import EstimatorCombiner
+from synthdetect.ensemble.stacked import EstimatorCombiner
 from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.errors import BundleError, DataError, ImageError, NotFittedError
 from synthdetect.evaluation.evaluate import evaluate

@@ -10,8 +10,8 @@ from PIL import Image
 
 from conftest import native
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import Limits
 from synthdetect.images.facts import file_facts, jpeg_quality, read_facts
+from synthdetect.images.limits import Limits
 
 
 @pytest.fixture(scope="module")

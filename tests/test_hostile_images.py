@@ -17,8 +17,9 @@ import synthdetect
 from hostile_images import HOSTILE_IMAGES, IMAGE, a_photo, photo, saved
 from synthdetect.errors import ImageError
 from synthdetect.images.batches import iter_sources, prepared
-from synthdetect.images.decode import FORMATS, Limits, decode
+from synthdetect.images.decode import decode
 from synthdetect.images.facts import file_facts, read_facts
+from synthdetect.images.limits import FORMATS, Limits
 
 CORPUS = Path(__file__).parents[2] / "shared" / "hostile-images"
 TESTS = Path(__file__).parent

@@ -15,7 +15,7 @@ from synthdetect.ensemble.kinds import (
 )
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.prevalence import Shifted
-from synthdetect.ensemble.stacking import StackedCombiner
+from synthdetect.ensemble.stacked import StackedCombiner
 from synthdetect.ensemble.trees import BoostedCombiner, Tree
 
 LEAF = Tree((-1,), (0.0,), (-1,), (-1,), (0.25,))

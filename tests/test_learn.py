@@ -7,14 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthdetect.ensemble import learn
-from synthdetect.ensemble.calibrate import (
-    BetaCalibration,
-    PlattScaling,
-    Temperature,
-    TemperatureScaling,
-)
+from synthdetect.ensemble.calibrate import Temperature
 from synthdetect.ensemble.choose import AutoCalibration
-from synthdetect.ensemble.combine import Best, LinearCombiner, Median, SoftVote, TrimmedMean
+from synthdetect.ensemble.combine import LinearCombiner
 from synthdetect.ensemble.learn import (
     Decision,
     deal_folds,
@@ -22,7 +17,9 @@ from synthdetect.ensemble.learn import (
     out_of_fold_probability,
 )
 from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
+from synthdetect.ensemble.scaling import BetaCalibration, PlattScaling, TemperatureScaling
 from synthdetect.ensemble.threshold import BandThreshold, Threshold
+from synthdetect.ensemble.voting import Best, Median, SoftVote, TrimmedMean
 from synthdetect.errors import DataError
 
 STRENGTHS = np.array([1.2, 0.6, 0.0])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from synthdetect.ensemble import learners
-from synthdetect.ensemble.combine import SoftVote, TrimmedMean
 from synthdetect.ensemble.learn import learn_decision
 from synthdetect.ensemble.learners import (
     CALIBRATORS,
@@ -12,6 +11,7 @@ from synthdetect.ensemble.learners import (
     calibrator_learner,
     combiner_learner,
 )
+from synthdetect.ensemble.voting import SoftVote, TrimmedMean
 
 
 @pytest.mark.parametrize("combiner", [name for name in COMBINERS if name != "stacking"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from synthdetect.errors import ImageError
 from synthdetect.images import perturbations
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.perturbations import (
     BY_NAME,

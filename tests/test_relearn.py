@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthdetect.ensemble import relearn as module
-from synthdetect.ensemble.calibrate import PlattScaling, Temperature, TemperatureScaling
-from synthdetect.ensemble.combine import LinearCombiner, SoftVote
+from synthdetect.ensemble.calibrate import Temperature
+from synthdetect.ensemble.combine import LinearCombiner
 from synthdetect.ensemble.learn import Decision, deal_folds, learn_decision
 from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
 from synthdetect.ensemble.prevalence import Shifted
 from synthdetect.ensemble.relearn import ForPrevalence, policy_at, relearn
+from synthdetect.ensemble.scaling import PlattScaling, TemperatureScaling
 from synthdetect.ensemble.threshold import Threshold
+from synthdetect.ensemble.voting import SoftVote
 from synthdetect.errors import DataError
 
 BEFORE = Decision(LinearCombiner((0.9, 0.1)), Temperature(3.0), Threshold(0.5, "by hand"))

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.images.perturbations import UNTOUCHED, Perturbation, Step
 from synthdetect.images.views import CenterCrop, Resize
 from synthdetect.members.score import Turn, score_stream, score_variants

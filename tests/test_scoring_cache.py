@@ -14,7 +14,8 @@ from PIL import Image
 
 from conftest import native
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import Limits, decode
+from synthdetect.images.decode import decode
+from synthdetect.images.limits import Limits
 from synthdetect.members.score import Scored
 from synthdetect.scoring.cache import ScoreCache, remembered
 

@@ -7,7 +7,7 @@ from conftest import labelled_arrays
 from synthdetect.bundle.assemble import take_apart
 from synthdetect.bundle.format import read_bundle
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.scoring import panel as module
 from synthdetect.scoring.panel import Panel
 

@@ -17,7 +17,8 @@ from sklearn.svm import LinearSVC
 from synthdetect.ensemble import stacking
 from synthdetect.ensemble.kinds import combiner_from_dict
 from synthdetect.ensemble.learn import Decision, learn_decision
-from synthdetect.ensemble.stacking import EstimatorCombiner, StackedCombiner, Stacking
+from synthdetect.ensemble.stacked import EstimatorCombiner, StackedCombiner
+from synthdetect.ensemble.stacking import Stacking
 from synthdetect.ensemble.trees import MOST_LEVELS
 from synthdetect.errors import BundleError, DataError
 

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from synthdetect.auditing.audit import Audit, audit
     from synthdetect.detector import Detector
     from synthdetect.ensemble.band import Band, ConformalBand
-    from synthdetect.ensemble.calibrate import BetaCalibration, PlattScaling, TemperatureScaling
     from synthdetect.ensemble.choose import AutoCalibration
-    from synthdetect.ensemble.combine import Best, Median, SoftVote, TrimmedMean
     from synthdetect.ensemble.guarantee import MaxFPR, MinPrecision, MinRecall
     from synthdetect.ensemble.isotonic import IsotonicCalibration
     from synthdetect.ensemble.policies import CostWeighted, EqualError, FBeta, Fixed, Youden
     from synthdetect.ensemble.prevalence import estimate_prevalence, shift_prevalence
+    from synthdetect.ensemble.scaling import BetaCalibration, PlattScaling, TemperatureScaling
     from synthdetect.ensemble.stacking import Stacking
+    from synthdetect.ensemble.voting import Best, Median, SoftVote, TrimmedMean
     from synthdetect.errors import (
         BundleError,
         DataError,
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from synthdetect.evaluation.compare import compare
-    from synthdetect.evaluation.evaluate import Evaluation, evaluate
+    from synthdetect.evaluation.evaluate import evaluate
+    from synthdetect.evaluation.figures import Evaluation
     from synthdetect.evidence.read import read_evidence
     from synthdetect.explanation.explain import Explanation, explain
-    from synthdetect.images.decode import Limits
+    from synthdetect.images.limits import Limits
     from synthdetect.images.perturb import Augmentation
     from synthdetect.member_classifier import MemberClassifier
     from synthdetect.members.backbones import (
@@ -114,14 +115,14 @@ _HOMES = {
     "synthdetect.auditing.audit": ("Audit", "audit"),
     "synthdetect.detector": ("Detector",),
     "synthdetect.ensemble.band": ("Band", "ConformalBand"),
-    "synthdetect.ensemble.calibrate": ("BetaCalibration", "PlattScaling", "TemperatureScaling"),
     "synthdetect.ensemble.choose": ("AutoCalibration",),
-    "synthdetect.ensemble.combine": ("Best", "Median", "SoftVote", "TrimmedMean"),
     "synthdetect.ensemble.guarantee": ("MaxFPR", "MinPrecision", "MinRecall"),
     "synthdetect.ensemble.isotonic": ("IsotonicCalibration",),
     "synthdetect.ensemble.policies": ("CostWeighted", "EqualError", "FBeta", "Fixed", "Youden"),
     "synthdetect.ensemble.prevalence": ("estimate_prevalence", "shift_prevalence"),
+    "synthdetect.ensemble.scaling": ("BetaCalibration", "PlattScaling", "TemperatureScaling"),
     "synthdetect.ensemble.stacking": ("Stacking",),
+    "synthdetect.ensemble.voting": ("Best", "Median", "SoftVote", "TrimmedMean"),
     "synthdetect.errors": (
         "BundleError",
         "DataError",
@@ -134,10 +135,11 @@ _HOMES = {
         "TrainingError",
     ),
     "synthdetect.evaluation.compare": ("compare",),
-    "synthdetect.evaluation.evaluate": ("Evaluation", "evaluate"),
+    "synthdetect.evaluation.evaluate": ("evaluate",),
+    "synthdetect.evaluation.figures": ("Evaluation",),
     "synthdetect.evidence.read": ("read_evidence",),
     "synthdetect.explanation.explain": ("Explanation", "explain"),
-    "synthdetect.images.decode": ("Limits",),
+    "synthdetect.images.limits": ("Limits",),
     "synthdetect.images.perturb": ("Augmentation",),
     "synthdetect.member_classifier": ("MemberClassifier",),
     "synthdetect.members.backbones": (

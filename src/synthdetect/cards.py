@@ -13,13 +13,14 @@ from synthdetect.bundle.assemble import take_apart
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.hub import open_bundle
 from synthdetect.data.dataset import Dataset, group_names
-from synthdetect.ensemble.calibrate import TemperatureScaling
 from synthdetect.ensemble.learn import Decision, learn_decision
+from synthdetect.ensemble.scaling import TemperatureScaling
 from synthdetect.errors import DataError, ImageError
 from synthdetect.evaluation.evaluate import evaluate
 from synthdetect.evaluation.members import SOURCE, MemberCard, against_best
 from synthdetect.evaluation.metrics import figures
-from synthdetect.images.decode import Limits, decode, source_name
+from synthdetect.images.decode import decode, source_name
+from synthdetect.images.limits import Limits
 from synthdetect.members.base import Scorer, TrainedMember
 from synthdetect.members.registry import load_scorer
 from synthdetect.members.score import score_stream

@@ -24,10 +24,11 @@ from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
 from synthdetect.ensemble.relearn import What, check_what, relearn
 from synthdetect.ensemble.threshold import Policy
 from synthdetect.errors import DataError, ImageError
-from synthdetect.evaluation.evaluate import Evaluation, evaluate
+from synthdetect.evaluation.evaluate import evaluate
+from synthdetect.evaluation.figures import Evaluation
 from synthdetect.evaluation.placement import score_quantiles
 from synthdetect.images.batches import iter_sources
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.members.base import Member, TrainedMember
 from synthdetect.scoring.panel import OnError, Panel

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from synthdetect.data.dataset import CLASSES, from_arrays, hold_out
 from synthdetect.ensemble.calibrate import sigmoid
 from synthdetect.images.batches import iter_sources
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.members.base import Member, TrainedMember
 from synthdetect.members.spectrum import SpectralMember

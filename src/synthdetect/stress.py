@@ -16,7 +16,7 @@ from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import DataError, ImageError
 from synthdetect.evaluation.robustness import Form, Robustness, perturbed_rows
 from synthdetect.evaluation.stability import Stability, flips
-from synthdetect.images.decode import DEFAULT_LIMITS, Limits
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.perturbations import (
     PERTURBATIONS,

@@ -23,8 +23,9 @@ from synthdetect.bundle.format import Bundle, read_bundle, write_bundle
 from synthdetect.bundle.manifest import Manifest
 from synthdetect.ensemble.bounds import counted_rate
 from synthdetect.errors import BundleError, ImageError
-from synthdetect.images.decode import Limits, decode
+from synthdetect.images.decode import decode
 from synthdetect.images.facts import file_facts
+from synthdetect.images.limits import Limits
 from synthdetect.images.views import CenterCrop, Crops
 from synthdetect.members.spectral_features import feature_names
 from synthdetect.runtime.graph_text import check_graph_text

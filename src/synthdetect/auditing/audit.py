@@ -16,7 +16,8 @@ from synthdetect.data.confounds import Confounds, Facts, confounds
 from synthdetect.data.dataset import Dataset, group_names
 from synthdetect.detector import Detector
 from synthdetect.errors import DataError
-from synthdetect.evaluation.evaluate import Evaluation, evaluate
+from synthdetect.evaluation.evaluate import evaluate
+from synthdetect.evaluation.figures import Evaluation
 from synthdetect.evaluation.files import write_whole
 from synthdetect.evaluation.interval import json_ready
 from synthdetect.images.facts import read_facts

@@ -12,7 +12,7 @@ from synthdetect.evaluation.interval import Difference
 from synthdetect.evaluation.robustness import Perturbed, Robustness
 from synthdetect.evaluation.robustness_html import draw_family, families
 from synthdetect.evaluation.robustness_text import tables
-from synthdetect.images.decode import DEFAULT_LIMITS
+from synthdetect.images.limits import DEFAULT_LIMITS
 from synthdetect.images.perturbations import BY_NAME
 from synthdetect.stress import stress_test
 

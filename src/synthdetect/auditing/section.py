@@ -12,7 +12,7 @@ from synthdetect.data.card import DataCard
 from synthdetect.data.confounds import Confounds
 from synthdetect.data.dataset import Dataset
 from synthdetect.detector import Detector
-from synthdetect.evaluation.evaluate import Evaluation
+from synthdetect.evaluation.figures import Evaluation
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """From what is counted and how many there are to a context, whose value is called after each."""

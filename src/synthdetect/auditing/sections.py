@@ -12,7 +12,8 @@ from synthdetect.auditing.section import Material, Picture, Section, Table
 from synthdetect.data.dataset import CLASSES
 from synthdetect.errors import ImageError
 from synthdetect.evaluation.interval import Rate, rate_of
-from synthdetect.images.decode import DEFAULT_LIMITS, decode, source_name
+from synthdetect.images.decode import decode, source_name
+from synthdetect.images.limits import DEFAULT_LIMITS
 from synthdetect.images.pictures import data_uri, resized
 
 # Fewer of a class than this and its rate is known to no better than 10 % either way.

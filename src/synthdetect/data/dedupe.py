@@ -12,7 +12,8 @@ from PIL import Image
 from synthdetect.data.dataset import CLASSES, Dataset, group_names
 from synthdetect.errors import DataError
 from synthdetect.images.batches import prepared
-from synthdetect.images.decode import DEFAULT_LIMITS, Limits, source_name
+from synthdetect.images.decode import source_name
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
 from synthdetect.images.views import Pixels
 from synthdetect.optional import require
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.ensemble.bounds import ExpectedRate, counted_rate
-from synthdetect.ensemble.calibrate import Calibrator, CalibratorLearner, TemperatureScaling
+from synthdetect.ensemble.calibrate import Calibrator, CalibratorLearner
 from synthdetect.ensemble.checks import (
     Floats,
     check_count,
@@ -19,6 +19,7 @@ from synthdetect.ensemble.checks import (
 from synthdetect.ensemble.combine import Combiner, check_examples
 from synthdetect.ensemble.kinds import calibrator_from_dict
 from synthdetect.ensemble.learn import Decision, deal_folds
+from synthdetect.ensemble.scaling import TemperatureScaling
 from synthdetect.ensemble.threshold import REAL, SYNTHETIC
 from synthdetect.errors import DataError
 

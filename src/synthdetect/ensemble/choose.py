@@ -5,15 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synthdetect.ensemble.calibrate import (
-    BetaCalibration,
-    Calibrator,
-    CalibratorLearner,
-    PlattScaling,
-    TemperatureScaling,
-    check_pairs,
-)
+from synthdetect.ensemble.calibrate import Calibrator, CalibratorLearner, check_pairs
 from synthdetect.ensemble.isotonic import IsotonicCalibration
+from synthdetect.ensemble.scaling import BetaCalibration, PlattScaling, TemperatureScaling
 
 # From few parameters to many: of equals the first is taken.
 CANDIDATES: tuple[CalibratorLearner, ...] = (

@@ -8,7 +8,7 @@ from synthdetect.ensemble.checks import check_fields, check_number
 from synthdetect.ensemble.combine import Combiner, LinearCombiner, TrimmedCombiner
 from synthdetect.ensemble.isotonic import Isotonic
 from synthdetect.ensemble.prevalence import Shifted
-from synthdetect.ensemble.stacking import StackedCombiner
+from synthdetect.ensemble.stacked import StackedCombiner
 from synthdetect.ensemble.trees import BoostedCombiner
 
 COMBINERS: dict[str, Callable[[Mapping[str, Any]], Combiner]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthdetect.ensemble.calibrate import Calibrator, CalibratorLearner, TemperatureScaling
+from synthdetect.ensemble.calibrate import Calibrator, CalibratorLearner
 from synthdetect.ensemble.checks import (
     Floats,
     Labels,
@@ -15,9 +15,10 @@ from synthdetect.ensemble.checks import (
     check_fields,
     check_labels,
 )
-from synthdetect.ensemble.combine import Combiner, CombinerLearner, SoftVote, check_examples
+from synthdetect.ensemble.combine import Combiner, CombinerLearner, check_examples
 from synthdetect.ensemble.kinds import calibrator_from_dict, combiner_from_dict
 from synthdetect.ensemble.policies import Youden
+from synthdetect.ensemble.scaling import TemperatureScaling
 from synthdetect.ensemble.threshold import (
     REAL,
     SYNTHETIC,
@@ -25,6 +26,7 @@ from synthdetect.ensemble.threshold import (
     Policy,
     threshold_from_dict,
 )
+from synthdetect.ensemble.voting import SoftVote
 from synthdetect.errors import DataError
 
 # With two folds left out (one to combine, one to calibrate) a third must remain to learn from.

@@ -3,16 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from synthdetect.ensemble.calibrate import (
-    BetaCalibration,
-    CalibratorLearner,
-    PlattScaling,
-    TemperatureScaling,
-)
+from synthdetect.ensemble.calibrate import CalibratorLearner
 from synthdetect.ensemble.choose import AutoCalibration
-from synthdetect.ensemble.combine import Best, CombinerLearner, Median, SoftVote, TrimmedMean
+from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.isotonic import IsotonicCalibration
+from synthdetect.ensemble.scaling import BetaCalibration, PlattScaling, TemperatureScaling
 from synthdetect.ensemble.stacking import Stacking
+from synthdetect.ensemble.voting import Best, Median, SoftVote, TrimmedMean
 
 L = TypeVar("L")
 

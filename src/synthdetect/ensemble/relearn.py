@@ -10,12 +10,13 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synthdetect.ensemble.calibrate import CalibratorLearner, TemperatureScaling
+from synthdetect.ensemble.calibrate import CalibratorLearner
 from synthdetect.ensemble.checks import check_share
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import Decision, learn_decision
 from synthdetect.ensemble.policies import Youden
 from synthdetect.ensemble.prevalence import Shifted
+from synthdetect.ensemble.scaling import TemperatureScaling
 from synthdetect.ensemble.threshold import Policy
 
 What = Literal["threshold", "probability", "combiner", "all"]

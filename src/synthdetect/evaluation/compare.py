@@ -15,7 +15,7 @@ from synthdetect.evaluation.resample import replicate_counts
 from synthdetect.evaluation.text import p_text
 
 if TYPE_CHECKING:
-    from synthdetect.evaluation.evaluate import Evaluation
+    from synthdetect.evaluation.figures import Evaluation
 
 
 @dataclass(frozen=True)

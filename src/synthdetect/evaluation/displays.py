@@ -12,7 +12,7 @@ from synthdetect.ensemble.checks import Floats
 from synthdetect.optional import require
 
 if TYPE_CHECKING:
-    from synthdetect.evaluation.evaluate import Evaluation
+    from synthdetect.evaluation.figures import Evaluation
 
 REAL, SYNTHETIC, NEUTRAL = "#1f6fb2", "#c2410c", "#4b5563"
 _N_THRESHOLDS, _N_BINS = 501, 40

@@ -22,7 +22,7 @@ from synthdetect.evaluation.text import (
 )
 
 if TYPE_CHECKING:
-    from synthdetect.evaluation.evaluate import Evaluation
+    from synthdetect.evaluation.figures import Evaluation
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #4a5565; --line: #d5dae1;

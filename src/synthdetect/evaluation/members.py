@@ -10,7 +10,7 @@ from math import isnan
 
 from synthdetect.errors import DataError
 from synthdetect.evaluation.compare import McNemar, mcnemar
-from synthdetect.evaluation.evaluate import Evaluation
+from synthdetect.evaluation.figures import Evaluation
 from synthdetect.evaluation.interval import Rate
 from synthdetect.evaluation.metrics import Figures
 

@@ -11,7 +11,7 @@ from synthdetect.evaluation.groups import FIGURES, Gap
 from synthdetect.evaluation.interval import Estimate
 
 if TYPE_CHECKING:
-    from synthdetect.evaluation.evaluate import Evaluation
+    from synthdetect.evaluation.figures import Evaluation
 
 GROUP_HEADER = ("group", "n", "accuracy", "false positive rate", "false negative rate")
 GAP_HEADER = ("largest gap in", "is", "from", "to", "p", "p, adjusted", "more than noise?")

@@ -13,13 +13,9 @@ from synthdetect.evidence.containers import credentials_at, parts, png_texts
 from synthdetect.evidence.credentials import credentials
 from synthdetect.evidence.finding import Evidence, Finding, Says, shown
 from synthdetect.evidence.xmp import MOST_BYTES, source_type, xmp_properties
-from synthdetect.images.decode import (
-    DEFAULT_LIMITS,
-    Limits,
-    open_header,
-    read_encoded,
-    source_name,
-)
+from synthdetect.images.decode import open_header, source_name
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
+from synthdetect.images.reading import read_encoded
 
 _GENERATORS = re.compile(
     r"stable.?diffusion|sdxl|midjourney|dall.?e\b|comfyui|automatic1111|invoke.?ai|novelai|firefly|"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.ensemble.combine import Combiner, LinearCombiner, TrimmedCombiner
-from synthdetect.ensemble.stacking import StackedCombiner
+from synthdetect.ensemble.stacked import StackedCombiner
 
 Floats = NDArray[np.float64]
 

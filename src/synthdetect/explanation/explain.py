@@ -25,7 +25,9 @@ from synthdetect.explanation.patches import (
     seen_box,
 )
 from synthdetect.explanation.spectrum import SpectrumComparison, compare_spectrum
-from synthdetect.images.decode import DEFAULT_LIMITS, decode, read_encoded, source_name
+from synthdetect.images.decode import decode, source_name
+from synthdetect.images.limits import DEFAULT_LIMITS
+from synthdetect.images.reading import read_encoded
 
 NO_SCORES = (
     "The bundle keeps no scores of labelled images, so this score cannot be ranked among them. "

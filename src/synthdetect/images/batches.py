@@ -14,15 +14,9 @@ import numpy as np
 from PIL import Image
 
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import (
-    DEFAULT_LIMITS,
-    NO_MEMORY,
-    Limits,
-    check_pil,
-    decode,
-    read_encoded,
-    source_name,
-)
+from synthdetect.images.decode import check_pil, decode, source_name
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
+from synthdetect.images.reading import NO_MEMORY, read_encoded
 from synthdetect.images.views import Pixels
 
 T = TypeVar("T")

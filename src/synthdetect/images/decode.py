@@ -4,13 +4,10 @@ Formats are sniffed from the content and limited to a short list; every limit is
 header, before pixels are decoded.
 """
 
-import errno
 import io
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,12 +23,12 @@ from PIL import (  # each registers the formats that it reads
 )
 
 from synthdetect.errors import ImageError
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
 from synthdetect.images.modes import orientation_of, to_rgb, upright, wrong_dtype
+from synthdetect.images.reading import check_bytes, damaged, opened, read_encoded
 from synthdetect.images.structure import check_cost, check_scans, check_structure
 from synthdetect.images.views import Pixels
 from synthdetect.locks import Lock
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
 # Peak bytes a pixel while decoding: WebP holds two canvases and two copies; a progressive JPEG
 # keeps 16-bit coefficients of all channels (10.7 measured on 100 Mpx).
@@ -40,46 +37,6 @@ _PROGRESSIVE_BYTES_PER_PIXEL = 12
 _OTHER_BYTES_PER_PIXEL = 8
 _MAX_BYTES = 1_000_000_000
 _LARGE_PIXELS = 25_000_000
-# One read of most files, and not much to allocate for those that are smaller.
-_CHUNK = 1 << 20
-# Without O_NONBLOCK, opening a FIFO waits for a writer that never comes.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the decoder accepts.
-
-    Parameters
-    ----------
-    max_pixels : int
-        Width times height.
-    min_side : int
-        Smaller images say too little; in pixels.
-    max_file_bytes : int
-        Size of the encoded image.
-    formats : tuple of str
-        Which of `FORMATS` are read; a service that gets JPEG alone exposes one parser. Does not
-        count for PIL images.
-
-    Raises
-    ------
-    ValueError
-        If a format is not one of `FORMATS`.
-    """
-
-    max_pixels: int = 100_000_000
-    min_side: int = 32
-    max_file_bytes: int = 256 << 20
-    formats: tuple[str, ...] = FORMATS
-
-    def __post_init__(self) -> None:
-        if unknown := sorted(set(self.formats) - set(FORMATS)):
-            raise ValueError(f"Limits(formats=...) has {unknown}; use some of {list(FORMATS)}")
-
-
-DEFAULT_LIMITS = Limits()
-NO_MEMORY = "does not fit in memory; scale it down"
 
 
 # One large image is decoded at a time, so that threads do not add up their memory.
@@ -134,43 +91,7 @@ def decode(source: Any, *, name: str | None = None, limits: Limits = DEFAULT_LIM
     except ImageError:
         raise
     except Exception as error:  # Pillow raises nearly every class on damaged files
-        raise _damaged(error, name) from error
-
-
-def read_encoded(source: Any, *, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """Read an encoded image once.
-
-    Parameters
-    ----------
-    source : str, path-like, bytes, bytearray, memoryview or binary file object
-        A file object is read from where it stands and left open.
-    name : str
-        What errors call it.
-    limits : Limits, optional
-
-    Returns
-    -------
-    encoded : bytes
-
-    Raises
-    ------
-    ImageError
-        If there is no such file, it is none, may not be read, is empty or too large.
-    """
-    if isinstance(source, str | os.PathLike):
-        encoded = _read_path(source, name, limits)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        encoded = bytes(source)
-    elif hasattr(source, "read"):
-        encoded = _read_file(source, name, limits)
-    else:
-        raise ImageError(
-            name,
-            f"is a {type(source).__name__}; give a path, bytes, a binary file, a PIL image or a "
-            "uint8 array",
-        )
-    _check_bytes(len(encoded), name, limits)
-    return encoded
+        raise damaged(error, name) from error
 
 
 @contextmanager
@@ -203,9 +124,9 @@ def open_header(
     """
     try:
         if isinstance(source, str | os.PathLike):
-            with _opened(source, name) as file:
+            with opened(source, name) as file:
                 n_bytes = os.fstat(file.fileno()).st_size
-                _check_bytes(n_bytes, name, limits)
+                check_bytes(n_bytes, name, limits)
                 yield _checked_header(file, n_bytes, name, limits), n_bytes
         else:
             encoded = read_encoded(source, name=name, limits=limits)
@@ -214,7 +135,7 @@ def open_header(
     except ImageError:
         raise
     except Exception as error:  # Pillow raises nearly every class on damaged files
-        raise _damaged(error, name) from error
+        raise damaged(error, name) from error
 
 
 def _checked_header(file: BinaryIO, n_bytes: int, name: str, limits: Limits) -> Image.Image:
@@ -232,97 +153,6 @@ def _refused(name: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ImageError(name, str(error)) from error
-
-
-def _damaged(error: Exception, name: str) -> ImageError:
-    """What Pillow raised, as a reason; its own words where they say something."""
-    if isinstance(error, MemoryError):
-        return ImageError(name, NO_MEMORY)
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return ImageError(name, f"is too large ({error}); scale it down")
-    reason = str(error) or type(error).__name__
-    if reason == "not identified by this driver":  # ImageFile, of a mode or a side that is empty
-        reason = "its header has no width, no height or no pixel format"
-    return ImageError(name, f"is truncated or damaged ({reason}); save it again")
-
-
-def _read_path(path: str | os.PathLike[str], name: str, limits: Limits) -> bytes:
-    with _opened(path, name) as file:
-        return _read_file(file, name, limits)
-
-
-def _read_file(file: Any, name: str, limits: Limits) -> bytes:
-    """Read a file object, whatever it may do."""
-    try:
-        encoded = _read_until(file, limits.max_file_bytes + 1)
-    except OSError as error:
-        raise ImageError(name, f"cannot be read ({error}); check the disk") from error
-    except MemoryError as error:
-        raise _damaged(error, name) from error
-    except Exception as error:  # a closed file raises ValueError, a caller's class anything
-        raise ImageError(name, f"cannot be read ({error}); give an open binary file") from error
-    if isinstance(encoded, str):
-        raise ImageError(name, "is a file opened as text; open it with mode 'rb'")
-    if not isinstance(encoded, bytes):  # None of a file that does not block, such as a pipe
-        raise ImageError(name, "gives no bytes when it is read; give a binary file, or its bytes")
-    return encoded
-
-
-def _read_until(file: Any, most: int) -> Any:
-    """Read to the end, or to `most` bytes; what a read gives that is no bytes is given as it is.
-
-    `read` allocates all that it is asked for, and may give less: of a socket, what has come. The
-    size that the system tells says nothing: of a `GzipFile` it is that of the packed file.
-    """
-    buffer = io.BytesIO()
-    while (left := most - buffer.tell()) > 0:
-        chunk = file.read(min(_CHUNK, left))
-        if not isinstance(chunk, bytes):
-            return chunk
-        if not chunk:
-            break
-        buffer.write(chunk)
-    return buffer.getvalue()
-
-
-def _check_bytes(n_bytes: int, name: str, limits: Limits) -> None:
-    if not n_bytes:
-        raise ImageError(name, "has 0 bytes; give the whole file (a file object: from its start)")
-    if n_bytes > limits.max_file_bytes:
-        raise ImageError(
-            name,
-            f"has more than {limits.max_file_bytes:,} bytes; save it smaller, or raise "
-            "Limits(max_file_bytes=...)",
-        )
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
-    if str(path).startswith(("http://", "https://")):
-        raise ImageError(name, "is a URL; download it and give the bytes")
-    try:
-        descriptor = os.open(path, _OPEN_FLAGS)
-    except FileNotFoundError as error:
-        raise ImageError(name, "there is no such file; check the path") from error
-    except PermissionError as error:
-        raise ImageError(name, "may not be read; check its permissions") from error
-    except (OSError, ValueError, TypeError) as error:
-        advice = "check the path"
-        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
-            advice = "close files, or raise the limit (ulimit -n)"
-        raise ImageError(name, f"cannot be opened ({error}); {advice}") from error
-    try:
-        # Before fdopen, which raises on a directory and leaves the descriptor open.
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise ImageError(name, "is a directory; give the images in it")
-        if not stat.S_ISREG(mode):
-            raise ImageError(name, "is no regular file (a pipe, socket or device); give its bytes")
-    except ImageError:
-        os.close(descriptor)
-        raise
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
 
 
 def _open(file: BinaryIO, name: str, limits: Limits) -> Image.Image:

@@ -11,7 +11,8 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import DEFAULT_LIMITS, Limits, open_header, source_name
+from synthdetect.images.decode import open_header, source_name
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
 from synthdetect.images.modes import orientation_of
 
 _SUBSAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}

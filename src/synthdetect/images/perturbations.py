@@ -13,7 +13,7 @@ import numpy as np
 
 from synthdetect.errors import ImageError
 from synthdetect.images import perturb
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import Pixels
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synthdetect.errors import ImageError
 from synthdetect.images.batches import Prepared, iter_sources, prepared_in_place
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.images.perturbations import UNTOUCHED, Perturbation
 from synthdetect.images.views import Pixels, View, apply_views
 from synthdetect.locks import Lock

@@ -14,8 +14,10 @@ from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.threshold import AnyThreshold
 from synthdetect.errors import DataError, ImageError
 from synthdetect.images.batches import prepared
-from synthdetect.images.decode import DEFAULT_LIMITS, Limits, read_encoded, source_name
+from synthdetect.images.decode import source_name
 from synthdetect.images.facts import file_facts
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
+from synthdetect.images.reading import read_encoded
 from synthdetect.images.views import Pixels
 from synthdetect.monitoring.events import UNREADABLE
 from synthdetect.monitoring.schema import COLUMNS, FACTS, member_column

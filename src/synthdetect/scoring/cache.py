@@ -12,7 +12,9 @@ from PIL import Image
 
 from synthdetect.errors import ImageError
 from synthdetect.images.batches import iter_sources
-from synthdetect.images.decode import Limits, decode, read_encoded, source_name
+from synthdetect.images.decode import decode, source_name
+from synthdetect.images.limits import Limits
+from synthdetect.images.reading import read_encoded
 from synthdetect.locks import Lock
 from synthdetect.members.score import Scored
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.errors import ImageError
-from synthdetect.images.decode import DEFAULT_LIMITS, Limits
+from synthdetect.images.limits import DEFAULT_LIMITS, Limits
 from synthdetect.images.perturbations import Perturbation
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.registry import load_scorer

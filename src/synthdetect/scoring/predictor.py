@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import BundleError, ImageError
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.score import Turn
 from synthdetect.scoring.estimator import ImageClassifier, UnfittedError

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from synthdetect.errors import ImageError
 from synthdetect.evaluation.stability import Stability
-from synthdetect.images.decode import Limits
+from synthdetect.images.limits import Limits
 from synthdetect.images.perturbations import RESHIPPINGS, UNTOUCHED
 from synthdetect.scoring.judge import Judge
 from synthdetect.scoring.panel import OnError, Panel, check_on_error

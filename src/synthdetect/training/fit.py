@@ -23,7 +23,8 @@ from synthdetect.ensemble.threshold import Policy
 from synthdetect.errors import DataError, TrainingError
 from synthdetect.evaluation.placement import score_quantiles
 from synthdetect.evaluation.report import measure
-from synthdetect.images.decode import Limits, decode, source_name
+from synthdetect.images.decode import decode, source_name
+from synthdetect.images.limits import Limits
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.real_spectrum import measure_real_spectrum
 from synthdetect.members.registry import load_scorer
