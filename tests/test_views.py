@@ -1,5 +1,7 @@
 """Views: sizes, native pixels, sharing, and their descriptions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,9 +18,9 @@ from synthdetect.images.views import (
 )
 
 views = st.one_of(
-    st.builds(Resize, st.integers(1, 96)),
-    st.builds(CenterCrop, st.integers(1, 96)),
-    st.builds(Crops, n=st.integers(1, 5), size=st.integers(1, 96)),
+    st.builds(Resize, st.integers(1, 96), st.booleans()),
+    st.builds(CenterCrop, st.integers(1, 96), st.booleans()),
+    st.builds(Crops, n=st.integers(1, 5), size=st.integers(1, 96), flip=st.booleans()),
 )
 
 
@@ -40,6 +42,19 @@ def test_every_view_gives_its_crops_of_its_size(view, height, width):
 @given(views)
 def test_description_gives_the_view_back(view):
     assert view_from_dict(view_to_dict(view)) == view
+
+
+@given(views, st.integers(32, 120), st.integers(32, 120))
+def test_mirror_images_follow_the_crops(view, height, width):
+    image = numbered(height, width)
+    plain = replace(view, flip=False).apply(image)
+    both = replace(view, flip=True).apply(image)
+    np.testing.assert_array_equal(both[: len(plain)], plain)
+    np.testing.assert_array_equal(both[len(plain) :], plain[:, :, ::-1])
+
+
+def test_a_view_without_flips_is_described_as_before_there_were_any():
+    assert view_to_dict(CenterCrop(160)) == {"kind": "center_crop", "size": 160}
 
 
 def test_center_crop_takes_native_pixels_from_the_middle():
@@ -91,6 +106,7 @@ def test_equal_views_are_computed_once_and_shared():
         ({"kind": "resize", "size": True}, "size is True"),
         ({"kind": "resize", "size": 10**9}, "1 to 4096"),
         ({"kind": "resize", "size": 40, "n": 2}, "unexpected"),
+        ({"kind": "resize", "size": 40, "flip": 1}, "flip is 1; use true or false"),
     ],
 )
 def test_impossible_descriptions_say_what_is_wrong(description, message):

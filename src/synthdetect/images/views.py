@@ -1,7 +1,9 @@
 """How a member looks at an image: a resize, or crops at native resolution.
 
-A view turns uint8 RGB of shape (h, w, 3) into uint8 crops of shape (k, size, size, 3). Views are
-values: two equal views give equal crops, so each is computed once per image and shared.
+A view turns uint8 RGB of shape (h, w, 3) into uint8 crops of shape (k, size, size, 3). With
+`flip=True` the mirror images of the crops follow them, since the mean of two looks errs less than
+one. Views are values: two equal views give equal crops, so each is computed once per image and
+shared.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,19 +25,22 @@ class Resize:
     ----------
     size : int
         Side of the result in pixels.
+    flip : bool, default=False
+        Also look at the mirror image.
     """
 
     size: int
+    flip: bool = False
 
     @property
     def n_crops(self) -> int:
         """Crops per image."""
-        return 1
+        return _n_looks(1, self.flip)
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """Return the view of `pixels` (h, w, 3), of shape (1, size, size, 3), uint8."""
+        """Return the view of `pixels` (h, w, 3), of shape (n_crops, size, size, 3), uint8."""
         scaled = Image.fromarray(pixels).resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return np.asarray(scaled)[np.newaxis]
+        return _looks(np.asarray(scaled)[np.newaxis], self.flip)
 
 
 @dataclass(frozen=True)
@@ -46,21 +51,25 @@ class CenterCrop:
     ----------
     size : int
         Side of the crop in pixels.
+    flip : bool, default=False
+        Also look at the crop's mirror image.
     """
 
     size: int
+    flip: bool = False
 
     @property
     def n_crops(self) -> int:
         """Crops per image."""
-        return 1
+        return _n_looks(1, self.flip)
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """Return the view of `pixels` (h, w, 3), of shape (1, size, size, 3), uint8."""
+        """Return the view of `pixels` (h, w, 3), of shape (n_crops, size, size, 3), uint8."""
         padded = pad_to(pixels, self.size)
         top = (padded.shape[0] - self.size) // 2
         left = (padded.shape[1] - self.size) // 2
-        return np.ascontiguousarray(padded[top : top + self.size, left : left + self.size])[None]
+        crop = padded[top : top + self.size, left : left + self.size]
+        return _looks(np.ascontiguousarray(crop)[np.newaxis], self.flip)
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,13 @@ class Crops:
         Number of crops, 1 to 5.
     size : int
         Side of each crop in pixels.
+    flip : bool, default=False
+        Also look at the mirror image of each.
     """
 
     n: int
     size: int
+    flip: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.n <= 5:
@@ -89,20 +101,19 @@ class Crops:
     @property
     def n_crops(self) -> int:
         """Crops per image."""
-        return self.n
+        return _n_looks(self.n, self.flip)
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """Return the view of `pixels` (h, w, 3), of shape (n, size, size, 3), uint8."""
+        """Return the view of `pixels` (h, w, 3), of shape (n_crops, size, size, 3), uint8."""
         padded = pad_to(pixels, self.size)
         tops = _offsets(padded.shape[0], self.size)
         lefts = _offsets(padded.shape[1], self.size)
         corners = [(1, 1), (0, 0), (2, 2), (0, 2), (2, 0)][: self.n]
-        return np.stack(
-            [
-                padded[tops[i] : tops[i] + self.size, lefts[j] : lefts[j] + self.size]
-                for i, j in corners
-            ]
-        )
+        crops = [
+            padded[tops[i] : tops[i] + self.size, lefts[j] : lefts[j] + self.size]
+            for i, j in corners
+        ]
+        return _looks(np.stack(crops), self.flip)
 
 
 View = Resize | CenterCrop | Crops
@@ -116,6 +127,15 @@ def pad_to(pixels: Pixels, size: int) -> Pixels:
     if not any(missing):
         return pixels
     return np.pad(pixels, [*((m // 2, m - m // 2) for m in missing), (0, 0)], mode="reflect")
+
+
+def _n_looks(n_crops: int, flip: bool) -> int:
+    return 2 * n_crops if flip else n_crops
+
+
+def _looks(crops: Pixels, flip: bool) -> Pixels:
+    """Return crops (k, size, size, 3), followed by their mirror images where wanted."""
+    return np.concatenate([crops, crops[:, :, ::-1]]) if flip else crops
 
 
 def _offsets(side: int, size: int) -> tuple[int, int, int]:
@@ -143,7 +163,10 @@ def apply_views(pixels: Pixels, views: Iterable[View]) -> dict[View, Pixels]:
 def view_to_dict(view: View) -> dict[str, Any]:
     """Return a JSON-ready description, the inverse of `view_from_dict`."""
     kind = next(name for name, cls in VIEWS.items() if type(view) is cls)
-    return {"kind": kind, **asdict(view)}
+    options = asdict(view)
+    if not view.flip:  # as bundles were written, and trainings hashed, before there were flips
+        del options["flip"]
+    return {"kind": kind, **options}
 
 
 def view_from_dict(description: Mapping[str, Any]) -> View:
@@ -159,8 +182,11 @@ def view_from_dict(description: Mapping[str, Any]) -> View:
     cls = VIEWS.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise ValueError(f"view kind {kind!r} is not known; use one of {sorted(VIEWS)}")
+    flip = options.get("flip", False)
+    if type(flip) is not bool:
+        raise ValueError(f"view {kind}: flip is {flip!r}; use true or false")
     for key, value in options.items():
-        if type(value) is not int or not 1 <= value <= 4096:
+        if key != "flip" and (type(value) is not int or not 1 <= value <= 4096):
             raise ValueError(f"view {kind}: {key} is {value!r}; use a whole number, 1 to 4096")
     try:
         return cls(**options)
