@@ -1,6 +1,6 @@
 """An `Evaluation` as one HTML page: pictures inside, no script, nothing fetched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from synthdetect.evaluation.displays import drawn
 from synthdetect.evaluation.frame import framed
 from synthdetect.evaluation.interval import Estimate
+from synthdetect.evaluation.table import Table
 from synthdetect.evaluation.text import (
     GAP_HEADER,
     GROUP_HEADER,
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #4a5565; --line: #d5dae1;
-  --page: #f4f6f8; --card: #ffffff; --accent: #14548c; --note: #fff4d6; }
+  --page: #f4f6f8; --card: #ffffff; --accent: #14548c; --note: #fff4d6; --mark: #c2410c; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf1; --soft: #b3bdca; --line: #3a4554;
-  --page: #12171e; --card: #1b222c; --accent: #7cbcf0; --note: #3a3217; } }
+  --page: #12171e; --card: #1b222c; --accent: #7cbcf0; --note: #3a3217; --mark: #fb923c; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -51,11 +52,12 @@ p { max-width: 46rem; margin: .4rem 0 .8rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; background: var(--card); margin: .5rem 0 1rem; width: 100%;
   font-size: .93rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: .25rem 0; }
-th, td { padding: .4rem .7rem; border: 1px solid var(--line); text-align: right;
+caption { text-align: left; padding: .25rem 0; max-width: min(46rem, calc(100vw - 2.5rem)); }
+th, td { min-width: 5.5rem; padding: .4rem .7rem; border: 1px solid var(--line); text-align: right;
   vertical-align: top; }
 th:first-child, td:first-child, .words td:last-child, .words th:last-child { text-align: left; }
-tbody th { font-weight: 600; overflow-wrap: anywhere; }
+.words td:last-child { min-width: 14rem; }
+tbody th { min-width: 8.5rem; font-weight: 600; overflow-wrap: anywhere; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(25rem, 1fr));
   gap: 1.25rem; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line);
@@ -63,6 +65,7 @@ figure { margin: 0; background: var(--card); border: 1px solid var(--line);
 figure h3 { margin-top: .25rem; }
 figure img { width: 100%; height: auto; display: block; background: #fff; border-radius: .25rem; }
 figcaption { margin-top: .5rem; }
+figure svg { display: block; min-width: 34rem; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem;
   overflow-wrap: anywhere; }
 @media (max-width: 30rem) { .pictures { grid-template-columns: 1fr; } }
@@ -141,13 +144,13 @@ def body(evaluation: "Evaluation", title: str) -> list[str]:
     return [
         *_summary(evaluation, title),
         *_in_use(evaluation),
-        "<h2>Pictures</h2>",
-        '<div class="pictures">',
-        *(
-            picture(getattr(evaluation, method), name, caption)
-            for method, name, caption in _usable_pictures(evaluation)
+        *gallery(
+            "Pictures",
+            (
+                picture(getattr(evaluation, method), name, caption)
+                for method, name, caption in _usable_pictures(evaluation)
+            ),
         ),
-        "</div>",
         *_figures(evaluation),
         *_groups(evaluation),
         *_method(evaluation),
@@ -165,6 +168,27 @@ def page(title: str, parts: Sequence[str]) -> str:
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def opening(title: str, lead: str, notes: Sequence[str] = ()) -> list[str]:
+    """Return the top of a page: its heading, what it is about, and notes; escaped here."""
+    return [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="lead">{escape(lead)}</p>',
+        *(f'<p class="note">{escape(note)}</p>' for note in notes),
+    ]
+
+
+def titled(tables: Iterable[Table]) -> Iterator[str]:
+    """Yield tables, each below its title."""
+    for one in tables:
+        yield f"<h2>{escape(one.title)}</h2>"
+        yield table(one.header, one.rows, one.note)
+
+
+def gallery(title: str, pictures: Iterable[str]) -> list[str]:
+    """Return figures, as `picture` makes them, side by side below a heading."""
+    return [f"<h2>{escape(title)}</h2>", '<div class="pictures">', *pictures, "</div>"]
 
 
 def _summary(evaluation: "Evaluation", title: str) -> list[str]:
