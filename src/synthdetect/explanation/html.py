@@ -33,8 +33,9 @@ def as_html(explanation: "Explanation") -> str:
 
 def _verdict(one: "Explanation", title: str) -> list[str]:
     return [
-        *opening(title, headline(one), [NO_PROOF]),
+        *opening(title, headline(one)),
         *([f"<p>{escape(in_turn_line(one))}</p>"] if one.in_turn else []),
+        f'<p class="note">{escape(NO_PROOF)}</p>',
         "<h2>Who said what</h2>",
         table(
             HEADER, member_rows(one), "Members and what each adds to the combined logit", words=True
