@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from conftest import labelled_arrays, write_manifest
 from synthdetect import Detector, Fixed, Monitor, SpectralMember, audit, explain, stress_test
-from synthdetect.cli import app
 from synthdetect.bundle.format import read_bundle, write_bundle
+from synthdetect.cli import app
 from synthdetect.data.dataset import from_arrays
 from synthdetect.errors import BundleError, DataError, RecipeError
 from synthdetect.images.views import Crops

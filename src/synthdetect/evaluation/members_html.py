@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from synthdetect.evaluation import displays
-from synthdetect.evaluation.html import gallery, opening, page, picture, titled
 from synthdetect.evaluation.members import MemberCard
 from synthdetect.evaluation.members_text import headings, tables
+from synthdetect.evaluation.page import gallery, opening, page, picture, titled
 
 
 def as_html(cards: Sequence[MemberCard], *, title: str = "Members compared") -> str:

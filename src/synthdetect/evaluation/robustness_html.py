@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from synthdetect.evaluation.displays import REAL, SYNTHETIC
-from synthdetect.evaluation.html import gallery, opening, page, picture, titled
 from synthdetect.evaluation.interval import Rate
+from synthdetect.evaluation.page import gallery, opening, page, picture, titled
 from synthdetect.evaluation.robustness import Perturbed, Robustness
 from synthdetect.evaluation.robustness_text import heading, tables
 

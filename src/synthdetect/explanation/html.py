@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from synthdetect.evaluation.files import writable
 from synthdetect.evaluation.frame import framed
-from synthdetect.evaluation.html import opening, page, table
+from synthdetect.evaluation.page import opening, page, table
 from synthdetect.explanation import draw
 from synthdetect.explanation.text import (
     HEADER,

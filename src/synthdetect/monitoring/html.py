@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from synthdetect.evaluation.html import gallery, opening, page, picture, titled
+from synthdetect.evaluation.page import gallery, opening, page, picture, titled
 from synthdetect.monitoring import displays
 from synthdetect.monitoring.text import heading, tables, verdicts
 
