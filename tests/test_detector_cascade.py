@@ -1,6 +1,7 @@
 """A detector that asks its members in turn."""
 
 import dataclasses
+import html
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -60,14 +61,15 @@ def test_decisions_are_those_of_the_whole_ensemble(path, images):
 def test_commands_that_measure_and_explain_take_the_mode(path, tmp_path):
     write_manifest(tmp_path, 10, seed=6)
     for command in (
-        ("explain", "000.png", "--json"),
+        ("explain", "000.png", "--html", "explain.html"),
         ("audit", "manifest.csv", "--out", "audit.html", "--stress-images", "0"),
-        ("stress", "manifest.csv", "--max-images", "2"),
+        ("stress", "manifest.csv", "--max-images", "2", "--out", "stress.html"),
     ):
         words = [str(tmp_path / word) if "." in word else word for word in command]
         found = CliRunner().invoke(app, [*words, "--bundle", str(path), "--mode", "cascade"])
         assert found.exit_code == 0, found.output
-        assert "cascade" in found.stdout or '"in_turn": {' in found.stdout, command
+        page = (tmp_path / f"{command[0]}.html").read_text(encoding="utf-8")
+        assert "sked in turn (mode 'cascade')" in html.unescape(page), command
 
 
 def test_images_that_stop_get_the_probability_of_their_stage(path, images):
