@@ -55,6 +55,17 @@ def test_images_are_recorded_and_labelled_later(store, tmp_path, tiny_bundle, im
     assert newest["labelled"]["n"] == 1
 
 
+def test_what_an_interrupted_run_recorded_is_left_out(store, tmp_path):
+    first, second = write_scores(tmp_path / "a.csv", [0.1, 0.2]), tmp_path / "b.csv"
+    write_scores(second, [0.3, 0.4, 0.5])
+    result = run("record", store, first, second, "--skip", 3, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert [row["p_synthetic"] for row in csv.DictReader(io.StringIO(result.stdout))] == [
+        "0.4",
+        "0.5",
+    ]
+
+
 def test_a_directory_may_be_the_reference(tmp_path, tiny_bundle):
     folder = tmp_path / "normal"
     folder.mkdir()

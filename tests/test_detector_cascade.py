@@ -1,6 +1,7 @@
 """A detector that asks its members in turn."""
 
 import dataclasses
+import html
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from sklearn.base import clone
+from typer.testing import CliRunner
 
-from conftest import labelled_arrays
+from conftest import labelled_arrays, write_manifest
 from synthdetect import Detector, Fixed, Monitor, SpectralMember, audit, explain, stress_test
 from synthdetect.bundle.format import read_bundle, write_bundle
+from synthdetect.cli import app
 from synthdetect.data.dataset import from_arrays
 from synthdetect.errors import BundleError, DataError, RecipeError
 from synthdetect.images.views import Crops
@@ -53,6 +56,20 @@ def test_cascade_comes_back_from_the_bundle(path):
 def test_decisions_are_those_of_the_whole_ensemble(path, images):
     full, cascade = (Detector.load(path, mode=mode) for mode in ("full", "cascade"))
     assert (full.predict(images) == cascade.predict(images)).all()
+
+
+def test_commands_that_measure_and_explain_take_the_mode(path, tmp_path):
+    write_manifest(tmp_path, 10, seed=6)
+    for command in (
+        ("explain", "000.png", "--html", "explain.html"),
+        ("audit", "manifest.csv", "--out", "audit.html", "--stress-images", "0"),
+        ("stress", "manifest.csv", "--max-images", "2", "--out", "stress.html"),
+    ):
+        words = [str(tmp_path / word) if "." in word else word for word in command]
+        found = CliRunner().invoke(app, [*words, "--bundle", str(path), "--mode", "cascade"])
+        assert found.exit_code == 0, found.output
+        page = (tmp_path / f"{command[0]}.html").read_text(encoding="utf-8")
+        assert "sked in turn (mode 'cascade')" in html.unescape(page), command
 
 
 def test_images_that_stop_get_the_probability_of_their_stage(path, images):

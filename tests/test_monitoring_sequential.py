@@ -1,6 +1,7 @@
 """The sequential test: its bound holds, its alarm comes soon, its state is exact."""
 
 import doctest
+import json
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import binom, kstest
 
 from monitored import traffic
 from synthdetect.monitoring import sequential
-from synthdetect.monitoring.sequential import BETS, Evidence
+from synthdetect.monitoring.sequential import BETS, BLOCK, Evidence
 
 
 def score(p):
@@ -134,6 +135,23 @@ def test_a_wider_spread_with_the_same_middle_is_found():
 def test_a_value_that_never_changes_is_no_alarm():
     evidence = Evidence.start(np.full(100, 7.0), alpha=0.01).after(np.full(20_000, 7.0))
     assert evidence.alarm is None
+
+
+def test_an_end_that_empties_is_found():
+    # The known generator made a tenth of the images, at the upper end; its place is taken by one
+    # whose images cannot be told from photographs.
+    rng = np.random.default_rng(0)
+    before = rng.normal(np.where(rng.random(40_000) < 0.1, 6, 0), 1)
+    assert delay(before, rng.normal(size=2000)) < 1000
+
+
+def test_a_state_from_before_some_bets_goes_on():
+    values = np.random.default_rng(0).normal(size=3000)
+    early = json.loads(Evidence.start(values[:1000], alpha=0.01).after(values[1000:]).to_json())
+    early["stakes"] = early["stakes"][:-8]
+    state = Evidence.from_json(json.dumps(early))
+    assert len(state.stakes) == len(BETS)
+    assert state.after(values[:BLOCK]).stakes[-1] > 0
 
 
 def test_after_an_alarm_the_state_rests():

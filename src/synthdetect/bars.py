@@ -1,13 +1,26 @@
 """Progress bars for people: count, rate and time left."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import rich.progress
     from rich.console import Console
-    from rich.progress import Progress
+
+Advance = Callable[..., None]
+"""Called with the number of steps that were done, one if nothing is said."""
+
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+"""From what is counted and how many there are to a context whose value is an `Advance`."""
 
 
-def bar(console: "Console") -> "Progress":
+def silent(what: str, total: int) -> AbstractContextManager[Advance]:
+    """Show no progress."""
+    return nullcontext(lambda steps=1: None)
+
+
+def bar(console: "Console") -> "rich.progress.Progress":
     """Make a bar that vanishes when it is done; where the console is no terminal, it never shows.
 
     Parameters

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthdetect.auditing.section import Material, Progress, Section, silent
+from synthdetect.auditing.section import Material, Section
 from synthdetect.auditing.sections import SECTIONS
+from synthdetect.bars import Advance, Progress, silent
 from synthdetect.data.card import data_card
 from synthdetect.data.confounds import Confounds, Facts, confounds
 from synthdetect.data.dataset import Dataset, group_names
@@ -185,7 +186,7 @@ def _confounds(dataset: Dataset, facts: Facts, seed: int) -> Confounds | str:
 
 
 def _member_logits(detector: Detector, dataset: Dataset, progress: Progress) -> NDArray[np.float64]:
-    def counted(advance: Callable[[], None]) -> Iterator[Any]:
+    def counted(advance: Advance) -> Iterator[Any]:
         for image in dataset.images:
             yield image
             advance()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from synthdetect.auditing.section import Section
 from synthdetect.evaluation.files import writable
 from synthdetect.evaluation.frame import framed
-from synthdetect.evaluation.html import body, page, table
+from synthdetect.evaluation.html import body
+from synthdetect.evaluation.page import page, table
 
 if TYPE_CHECKING:
     from synthdetect.auditing.audit import Audit

@@ -1,26 +1,18 @@
 """What a part of an audit is made of: words, tables, pictures, and the same as values."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthdetect.bars import Progress, silent
 from synthdetect.data.card import DataCard
 from synthdetect.data.confounds import Confounds
 from synthdetect.data.dataset import Dataset
 from synthdetect.detector import Detector
 from synthdetect.evaluation.figures import Evaluation
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-"""From what is counted and how many there are to a context, whose value is called after each."""
-
-
-def silent(what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
-    """Show no progress."""
-    return nullcontext(lambda: None)
 
 
 @dataclass(frozen=True, eq=False)

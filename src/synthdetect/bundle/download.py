@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import synthdetect
+from synthdetect.bars import Progress, silent
 from synthdetect.bundle.address import WebAddress, check_transport
 from synthdetect.bundle.disk import MAX_ZIP_BYTES
 from synthdetect.bundle.store import ZIP_NAME
@@ -60,7 +61,9 @@ class _PassingError(Exception):
         self.pause_s = pause_s
 
 
-def download(address: WebAddress, folder: Path, limits: DownloadLimits) -> Path:
+def download(
+    address: WebAddress, folder: Path, limits: DownloadLimits, progress: Progress = silent
+) -> Path:
     """Download a zip and check its SHA-256.
 
     Parameters
@@ -69,6 +72,8 @@ def download(address: WebAddress, folder: Path, limits: DownloadLimits) -> Path:
     folder : Path
         Where `bundle.zip` appears once its hash is right.
     limits : DownloadLimits
+    progress : callable, optional
+        Counts kilobytes.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def download(address: WebAddress, folder: Path, limits: DownloadLimits) -> Path:
         If pooch is not installed.
     """
     pooch = require("pooch", extra=EXTRA)
-    transfer = _Transfer(address, limits)
+    transfer = _Transfer(address, limits, progress)
     with _quiet(pooch):
         try:
             path = pooch.retrieve(
@@ -105,7 +110,8 @@ def download(address: WebAddress, folder: Path, limits: DownloadLimits) -> Path:
 class _Transfer:
     """A downloader for pooch: https only, bounded in size and time, patient with what passes."""
 
-    def __init__(self, address: WebAddress, limits: DownloadLimits) -> None:
+    def __init__(self, address: WebAddress, limits: DownloadLimits, progress: Progress) -> None:
+        self._progress = progress
         self._address = address
         self._limits = limits
         self._deadline = time.monotonic() + limits.total_s
@@ -137,15 +143,18 @@ class _Transfer:
         with self._requests.Session() as session, target.open("wb") as file:
             try:
                 with self._answer(session, url) as response:
-                    length = response.headers.get("Content-Length", "")
-                    self._check_size(int(length) if length.isdecimal() else 0)
-                    # read1 returns what has come; read would wait for a whole chunk, however slow.
-                    while content := response.raw.read1(_CHUNK, decode_content=False):
-                        self._check_size(self.n_bytes + len(content))
-                        self._check_time()
-                        self.n_bytes += len(content)
-                        digest.update(content)
-                        file.write(content)
+                    told = response.headers.get("Content-Length", "")
+                    length = int(told) if told.isdecimal() else 0
+                    self._check_size(length)
+                    with self._progress("kB", -(-length // 1000)) as advance:
+                        # read1 returns what has come; read would wait for a whole chunk.
+                        while content := response.raw.read1(_CHUNK, decode_content=False):
+                            self._check_size(self.n_bytes + len(content))
+                            self._check_time()
+                            self.n_bytes += len(content)
+                            digest.update(content)
+                            file.write(content)
+                            advance(len(content) / 1000)
             except BundleError:
                 raise
             except self._requests.exceptions.SSLError as error:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from synthdetect.bars import Progress, silent
 from synthdetect.bundle import store
 from synthdetect.bundle.address import Address, HfAddress
 from synthdetect.bundle.archive import write_zip
@@ -17,13 +18,18 @@ from synthdetect.bundle.store import ZIP_NAME, Record, sha256_of
 from synthdetect.errors import BundleError
 
 
-def fetch(address: Address, limits: DownloadLimits | None = None) -> Path:
+def fetch(
+    address: Address, limits: DownloadLimits | None = None, *, progress: Progress = silent
+) -> Path:
     """Return the path of a bundle on the net, which is downloaded if it is not in the store.
 
     Parameters
     ----------
     address : WebAddress or HfAddress
     limits : DownloadLimits, optional
+    progress : callable, optional
+        From what is counted and how many there are to a context manager, whose value is called
+        with how many came: kilobytes of a zip, files of a repository.
 
     Returns
     -------
@@ -56,15 +62,15 @@ def fetch(address: Address, limits: DownloadLimits | None = None) -> Path:
         )
     with store.locked(address.key, timeout_s=limits.total_s):
         if not store.intact(address.key):  # another process may have been quicker
-            store.put(address.key, lambda folder: _fill(folder, address, limits))
+            store.put(address.key, lambda folder: _fill(folder, address, limits, progress))
     return store.zip_path(address.key)
 
 
-def _fill(folder: Path, address: Address, limits: DownloadLimits) -> Record:
+def _fill(folder: Path, address: Address, limits: DownloadLimits, progress: Progress) -> Record:
     """Download into a folder, and refuse what is no bundle."""
     commit = None
     if isinstance(address, HfAddress):
-        files, commit = download_hf(address, folder, limits)
+        files, commit = download_hf(address, folder, limits, progress)
         bundle = _read(files, address)
         if address.sha256 not in (None, bundle.digest):
             raise BundleError(
@@ -75,7 +81,7 @@ def _fill(folder: Path, address: Address, limits: DownloadLimits) -> Record:
         if not address.is_pinned:
             _warn_of_unpinned(address, commit)
     else:
-        bundle = _read(download(address, folder, limits), address)
+        bundle = _read(download(address, folder, limits, progress), address)
     path = folder / ZIP_NAME
     shutil.rmtree(folder / FILES_FOLDER, ignore_errors=True)
     fetched = datetime.now(UTC).isoformat(timespec="seconds")

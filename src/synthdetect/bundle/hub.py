@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from synthdetect.bars import Progress, silent
 from synthdetect.bundle.address import Address, is_url, parse_address
 from synthdetect.bundle.disk import disk_errors
 from synthdetect.bundle.format import Bundle, read_bundle
@@ -26,7 +27,7 @@ def bundled_names() -> tuple[str, ...]:
     return tuple(sorted(_bundled()))
 
 
-def resolve(name_or_path: str | os.PathLike[str]) -> Path:
+def resolve(name_or_path: str | os.PathLike[str], *, progress: Progress = silent) -> Path:
     """Return where a bundle lies, after a download if it is on the net.
 
     Parameters
@@ -36,6 +37,8 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
         the working directory (`"./name"` means the file). A string with a scheme is the address of
         a download: `https://host/bundle.zip#sha256=...` or `hf://owner/repo[@revision][/sub]`; see
         `synthdetect.bundle.fetch`. Any other string, and every path object, is a path.
+    progress : callable, optional
+        Of a download, as for `synthdetect.bundle.fetch.fetch`.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
         # Imported here, as it brings what only downloads need.
         from synthdetect.bundle.fetch import fetch
 
-        return fetch(address)
+        return fetch(address, progress=progress)
     bundled = _bundled()
     if isinstance(name_or_path, str) and text in bundled:
         return bundled[text]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from synthdetect.bars import Progress, silent
 from synthdetect.bundle.address import HfAddress, check_transport
 from synthdetect.bundle.download import DownloadLimits
 from synthdetect.bundle.format import SIGNATURE_BYTES
@@ -26,7 +27,9 @@ EXTRA = "hf"
 FILES_FOLDER = "files"
 
 
-def download_hf(address: HfAddress, folder: Path, limits: DownloadLimits) -> tuple[Path, str]:
+def download_hf(
+    address: HfAddress, folder: Path, limits: DownloadLimits, progress: Progress = silent
+) -> tuple[Path, str]:
     """Download the files of a bundle; whoever reads them checks their hashes.
 
     Parameters
@@ -35,6 +38,8 @@ def download_hf(address: HfAddress, folder: Path, limits: DownloadLimits) -> tup
     folder : Path
         Gets a folder `FILES_FOLDER` with the files.
     limits : DownloadLimits
+    progress : callable, optional
+        Counts files.
 
     Returns
     -------
@@ -55,13 +60,15 @@ def download_hf(address: HfAddress, folder: Path, limits: DownloadLimits) -> tup
         if address.sub.endswith(".zip"):
             path = repository.get(address.sub, limits.max_bytes)
         else:
-            path = _get_folder(repository, address, limits)
+            path = _get_folder(repository, address, limits, progress)
     # What the Hub's library remembers of its downloads; in a bundle it would be an extra file.
     shutil.rmtree(folder / FILES_FOLDER / ".cache", ignore_errors=True)
     return path, repository.commit
 
 
-def _get_folder(repository: "_Repository", address: HfAddress, limits: DownloadLimits) -> Path:
+def _get_folder(
+    repository: "_Repository", address: HfAddress, limits: DownloadLimits, progress: Progress
+) -> Path:
     prefix = f"{address.sub}/" if address.sub else ""
     path = repository.get(prefix + MANIFEST_NAME, MAX_MANIFEST_BYTES)
     try:
@@ -71,8 +78,10 @@ def _get_folder(repository: "_Repository", address: HfAddress, limits: DownloadL
     total = sum(entry.size for entry in manifest.files.values())
     if total > limits.max_bytes:
         raise BundleError(f"{address}: it has {total} bytes, more than {limits.max_bytes}")
-    for name, entry in manifest.files.items():
-        repository.get(prefix + name, entry.size)
+    with progress("files", len(manifest.files)) as advance:
+        for name, entry in manifest.files.items():
+            repository.get(prefix + name, entry.size)
+            advance()
     if repository.has(prefix + SIGNATURE_NAME):
         repository.get(prefix + SIGNATURE_NAME, SIGNATURE_BYTES)
     return path.parent

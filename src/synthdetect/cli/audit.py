@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from synthdetect.cli.console import printable, progress, tell
+from synthdetect.cli.parts import MeasuredMode, Mode
 from synthdetect.errors import DataError
 
 UNREAD_IMAGES = 1
@@ -51,6 +52,7 @@ def audit(
             "proportion; each costs 25 times as much as one that is not. 0: none.",
         ),
     ] = 100,
+    mode: MeasuredMode = Mode.full,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Write one report of a detector on your own labelled images.
@@ -86,7 +88,7 @@ def audit(
             raise DataError(f"{data}: has no split {wanted!r}; its splits: {names}")
         dataset = dataset.part(wanted)
     on = f"split {wanted!r}" if wanted else "all images"
-    detector = Detector.load(bundle)
+    detector = Detector.load(bundle, mode=mode.value)
     told = audited(
         detector,
         dataset,

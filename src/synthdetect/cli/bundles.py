@@ -3,12 +3,13 @@
 import json
 import warnings
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from synthdetect.cli.console import printable, tell
+from synthdetect.cli.console import printable, progress, tell
 from synthdetect.errors import BundleError, SynthdetectError
 
 FAILED = 2
@@ -73,6 +74,7 @@ def get(
     ],
     require_signature: _PublicKeys = None,
     as_json: _AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Download a bundle, check all of it, and print where it is.
 
@@ -86,7 +88,7 @@ def get(
     """
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
-        found = _verified(address, require_signature)
+        found = _verified(address, require_signature, show=not quiet)
     for note in notes:
         tell(str(note.message))
     typer.echo(json.dumps(found, indent=2) if as_json else printable(found["path"]))
@@ -167,12 +169,15 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _verified(name: str, keys: list[str] | None, *, download: bool = True) -> dict[str, Any]:
+def _verified(
+    name: str, keys: list[str] | None, *, download: bool = True, show: bool = False
+) -> dict[str, Any]:
     """Read a bundle and check all of it; return what was found."""
     from synthdetect.bundle.hub import display, open_bundle, resolve
     from synthdetect.bundle.signature import signer_of
 
-    path = resolve(name) if download else _on_disk(name)
+    bars = partial(progress, show=show)
+    path = resolve(name, progress=bars) if download else _on_disk(name)
     bundle = open_bundle(path, require_signature=keys or None)
     return {
         "name": display(name),

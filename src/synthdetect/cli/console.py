@@ -1,10 +1,12 @@
 """What people read: messages and a progress bar on standard error."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
+
+from synthdetect.bars import Advance, bar
 
 
 def printable(text: str) -> str:
@@ -26,9 +28,7 @@ def tell(message: str) -> None:
 
 
 @contextmanager
-def progress(
-    what: str, total: int, *, done: int = 0, show: bool = True
-) -> Iterator[Callable[[], None]]:
+def progress(what: str, total: int, *, done: int = 0, show: bool = True) -> Iterator[Advance]:
     """Show a bar on standard error, if that is a terminal: count, rate and time left.
 
     Parameters
@@ -44,15 +44,13 @@ def progress(
     Yields
     ------
     advance : callable
-        To call after each step.
+        To call after each step, or with how many were done.
     """
     if not show or not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda steps=1: None
         return
     from rich.console import Console
 
-    from synthdetect.bars import bar
-
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task(what, total=total, completed=done)
-        yield lambda: shown.advance(task)
+        yield lambda steps=1: shown.advance(task, steps)

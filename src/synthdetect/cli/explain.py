@@ -8,6 +8,7 @@ import typer
 
 from synthdetect.cli.console import printable
 from synthdetect.cli.output import opened
+from synthdetect.cli.parts import Mode
 
 
 def explain(
@@ -30,6 +31,10 @@ def explain(
             "--occlusion", help="Erase one cell of the image after another too; takes longer."
         ),
     ] = False,
+    mode: Annotated[
+        Mode,
+        typer.Option(help="With cascade, tell what the bundle's cascade answers and whom it asks."),
+    ] = Mode.full,
     trust: Annotated[
         Path | None,
         typer.Option(
@@ -56,7 +61,7 @@ def explain(
         from synthdetect.detector import Detector
         from synthdetect.explanation.explain import explain as explained
 
-        detector = Detector.load(bundle)
+        detector = Detector.load(bundle, mode=mode.value)
         told = explained(detector, image, occlusion=occlusion, trust_anchors=anchors)
         if html is not None:
             told.to_html(html)

@@ -1,19 +1,20 @@
 """`synthdetect monitor`: what a detector meets in use."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synthdetect.cli.console import printable, tell
+from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.output import opened
-from synthdetect.errors import DataError
+from synthdetect.errors import DataError, ImageError
 
 if TYPE_CHECKING:
-    pass
+    from synthdetect.monitoring.writing import Recorded
 
 FOUND_SOMETHING = 1
 
@@ -36,6 +37,7 @@ Store = Annotated[
 Bundle = Annotated[
     str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 TagOption = Annotated[
     list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="May be repeated.")
 ]
@@ -64,6 +66,7 @@ def start(
         float,
         typer.Option(help="Bound on the probability that the sequential tests ever alarm falsely."),
     ] = 0.01,
+    quiet: Quiet = False,
 ) -> None:
     """Start a monitor."""
     from synthdetect.detector import Detector
@@ -72,9 +75,11 @@ def start(
     if not 0 < alpha < 1:
         raise typer.BadParameter(f"{alpha} is not between 0 and 1", param_hint="--alpha")
     detector = Detector.load(bundle)
-    made = Monitor.for_detector(
-        detector, reference=_scores_or_images(reference), store=store, alpha=alpha
-    )
+    normal = _scores_or_images(reference)
+    with progress("images", len(normal), show=not quiet) as advance:
+        made = Monitor.for_detector(
+            detector, reference=normal, store=store, alpha=alpha, advance=advance
+        )
     tell(f"{store}: monitors {bundle}, reference of {made.reference.n} images")
 
 
@@ -95,30 +100,51 @@ def record(
         bool,
         typer.Option(help="Keep the SHA-256 of each image, by which labels may come later."),
     ] = False,
+    skip: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Leave out the first so many: a run that was interrupted says how many."
+        ),
+    ] = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Score images and record what was found, or record scores that are known.
 
-    Ids, by which labels may come later, go to standard output as CSV.
+    Ids, by which labels may come later, go to standard output as CSV, as soon as they are recorded.
     """
     from synthdetect.detector import Detector
     from synthdetect.monitoring.monitor import Monitor
+    from synthdetect.monitoring.recording import is_scores
 
-    sources = [(path, _scores_or_images(path)) for path in paths]
-    known = Monitor.open(store)
-    if any(isinstance(source, Path) for _, source in sources):
+    sources = [_scores_or_images(path) for path in paths]
+    total = sum(map(len, sources))
+    known, tags = Monitor.open(store), _tags(tag)
+    if not all(map(is_scores, sources)):
         known = Monitor.for_detector(Detector.load(bundle), store=store)
-    with opened(None) as stream:
-        rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(("id", "p_synthetic", "decision"))
-        for _, source in sources:
-            scores = isinstance(source, list)
-            found = known.record(source, tags=_tags(tag), hashes=hashes and not scores)
-            columns = zip(
-                found.ids.tolist(), found.p.tolist(), found.decisions.tolist(), strict=True
-            )
-            rows.writerows((i, "" if p != p else p, decision) for i, p, decision in columns)
-            for error in found.errors.values():
-                tell(str(error))
+    errors: list[ImageError] = []
+    n = skip
+    try:
+        with (
+            opened(None) as stream,
+            # Rows and a bar on one terminal would overwrite each other.
+            progress("images", total, done=skip, show=not (quiet or stream.isatty())) as advance,
+        ):
+            rows = csv.writer(stream, lineterminator="\n")
+            rows.writerow(("id", "p_synthetic", "decision"))
+            for part in _parts(sources, skip):
+                found = known.record(
+                    part, tags=tags, hashes=hashes and not is_scores(part), advance=advance
+                )
+                n += len(part)
+                rows.writerows(_told(found))
+                stream.flush()
+                errors += found.errors.values()
+    except KeyboardInterrupt:
+        tell(f"at least the first {n} of {total} images are recorded; --skip {n} goes on")
+        raise
+    finally:
+        for error in errors:
+            tell(str(error))
 
 
 @monitor.command()
@@ -189,12 +215,17 @@ def report(
         Path | None, typer.Option(help="Write one HTML page (needs synthdetect[plots]).")
     ] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Compare what was recorded with the reference, window by window."""
     from synthdetect.monitoring.monitor import Monitor
 
     made = Monitor.open(store).report(
-        window=window, n_windows=windows, until=until, tags=_tags(tag)
+        window=window,
+        n_windows=windows,
+        until=until,
+        tags=_tags(tag),
+        progress=partial(progress, show=not quiet),
     )
     if html is not None:
         made.to_html(html)
@@ -229,17 +260,35 @@ def rebase(
     tell(f"{store}: reference of {known.reference.n} images")
 
 
-def _scores_or_images(path: Path) -> Any:
-    """Return the scores of a CSV file as floats, or the path of images."""
+def _scores_or_images(path: Path) -> list[Any]:
+    """Return the scores of a CSV file as floats, or images."""
     if path.suffix.lower() != ".csv":
+        from synthdetect.images.batches import iter_sources
+
         if not path.exists():
             raise DataError(f"{path}: there is no such file or directory; check the path")
-        return path
+        return list(iter_sources(path))
     texts = [row["p_synthetic"] for row in _rows(path, ("p_synthetic",))]
     try:
         return [float(text) if text else float("nan") for text in texts]
     except ValueError as error:
         raise DataError(f"{path.name}: a value of p_synthetic is no number ({error})") from error
+
+
+def _told(recorded: "Recorded") -> Iterator[tuple[int, float | str, str]]:
+    """Yield a row of CSV for each image."""
+    columns = recorded.ids.tolist(), recorded.p.tolist(), recorded.decisions.tolist()
+    yield from ((i, "" if p != p else p, decision) for i, p, decision in zip(*columns, strict=True))
+
+
+def _parts(sources: Iterable[list[Any]], skip: int) -> Iterator[list[Any]]:
+    """Cut scores and images into parts that are recorded at once, without the first `skip`."""
+    from synthdetect.monitoring.recording import batches
+    from synthdetect.monitoring.writing import BATCH
+
+    for source in sources:
+        yield from batches(source[skip:], BATCH)
+        skip = max(0, skip - len(source))
 
 
 def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:

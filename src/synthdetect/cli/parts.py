@@ -21,6 +21,13 @@ class Split(StrEnum):
     all = "all"
 
 
+class Mode(StrEnum):
+    """Which members are asked."""
+
+    full = "full"
+    cascade = "cascade"
+
+
 DATA_HELP = (
     "A CSV file with the columns path and label (real or synthetic), and optionally "
     "split (train, val, test), source and group; or a directory with folders such as real "
@@ -32,6 +39,11 @@ MeasuredSplit = Annotated[
         help="Measure on this part of the data.",
         show_default="test if there is one, else all",
     ),
+]
+
+MeasuredMode = Annotated[
+    Mode,
+    typer.Option(help="cascade takes the answers that the bundle's cascade gives, if it has one."),
 ]
 
 

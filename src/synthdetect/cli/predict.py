@@ -14,6 +14,7 @@ from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.journal import journal
 from synthdetect.cli.judge import EVIDENCE, STABILITY, judged, judged_in_all_forms, with_evidence
 from synthdetect.cli.output import COLUMNS, WRITERS, Row, opened, target_of
+from synthdetect.cli.parts import Mode
 
 UNREAD_IMAGES = 1
 
@@ -31,13 +32,6 @@ class Precision(StrEnum):
 
     f32 = "f32"
     bf16 = "bf16"
-
-
-class Mode(StrEnum):
-    """Which members are asked."""
-
-    full = "full"
-    cascade = "cascade"
 
 
 @dataclass

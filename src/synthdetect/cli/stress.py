@@ -8,7 +8,7 @@ import typer
 
 from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.output import opened
-from synthdetect.cli.parts import DATA_HELP, MeasuredSplit, measured_part
+from synthdetect.cli.parts import DATA_HELP, MeasuredMode, MeasuredSplit, Mode, measured_part
 
 if TYPE_CHECKING:
     from synthdetect.evaluation.robustness import Robustness
@@ -56,6 +56,7 @@ def stress(
         Path | None,
         typer.Option(help="Write to this file; it is replaced when everything is done."),
     ] = None,
+    mode: MeasuredMode = Mode.full,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Threads that decode images.", show_default="one a core"),
@@ -78,6 +79,7 @@ def stress(
     """
     from synthdetect.data.folders import read_dataset
     from synthdetect.data.sample import sample
+    from synthdetect.detector import Detector
     from synthdetect.stress import stress_test
 
     chosen = output or _format_of(out)
@@ -85,10 +87,17 @@ def stress(
     if max_images is not None and max_images < len(measured):
         note += f" {max_images} of {len(measured)} images were drawn."
         measured = sample(measured, max_images, seed=seed)
+    if mode is Mode.cascade:
+        note += " Members are asked in turn (mode 'cascade')."
     with opened(out) as stream:
         with progress("images", len(measured), show=not quiet) as advance:
             found = stress_test(
-                bundle, measured, seed=seed, note=note, workers=workers, advance=advance
+                Detector.load(bundle, mode=mode.value),
+                measured,
+                seed=seed,
+                note=note,
+                workers=workers,
+                advance=advance,
             )
         stream.write(_rendered(found.robustness, chosen))
     for error in found.unread:

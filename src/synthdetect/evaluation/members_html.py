@@ -1,14 +1,13 @@
 """Member cards as one HTML page: tables, the ROC curves together, a confusion matrix each."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
 from synthdetect.evaluation import displays
-from synthdetect.evaluation.html import page, picture, table
 from synthdetect.evaluation.members import MemberCard
 from synthdetect.evaluation.members_text import headings, tables
+from synthdetect.evaluation.page import gallery, opening, page, picture, titled
 
 
 def as_html(cards: Sequence[MemberCard], *, title: str = "Members compared") -> str:
@@ -30,11 +29,11 @@ def as_html(cards: Sequence[MemberCard], *, title: str = "Members compared") -> 
         If matplotlib is not installed.
     """
     first, *others = headings(cards)
-    parts = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(first)}</p>']
-    parts += [f'<p class="note">{escape(other)}</p>' for other in others]
-    for one in tables(cards):
-        parts += [f"<h2>{escape(one.title)}</h2>", table(one.header, one.rows, one.note)]
-    parts += ["<h2>Pictures</h2>", '<div class="pictures">', *_pictures(cards), "</div>"]
+    parts = [
+        *opening(title, first, others),
+        *titled(tables(cards)),
+        *gallery("Pictures", _pictures(cards)),
+    ]
     return page(title, parts)
 
 

@@ -3,11 +3,11 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import isnan
 
 from synthdetect.evaluation.interval import Estimate
 from synthdetect.evaluation.members import MemberCard, select
+from synthdetect.evaluation.table import Table
 from synthdetect.evaluation.text import (
     columns,
     heading,
@@ -16,24 +16,6 @@ from synthdetect.evaluation.text import (
     p_text,
     rate_cell,
 )
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table in words.
-
-    Parameters
-    ----------
-    title, note : str
-        What it is, and how to read it.
-    header : tuple of str
-    rows : tuple of tuple of str
-    """
-
-    title: str
-    note: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def tables(cards: Sequence[MemberCard]) -> tuple[Table, ...]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from synthdetect.evaluation.displays import REAL, SYNTHETIC
-from synthdetect.evaluation.html import page, picture, table
 from synthdetect.evaluation.interval import Rate
+from synthdetect.evaluation.page import gallery, opening, page, picture, titled
 from synthdetect.evaluation.robustness import Perturbed, Robustness
 from synthdetect.evaluation.robustness_text import heading, tables
 
@@ -33,11 +32,12 @@ def as_html(robustness: Robustness, *, title: str = "Stress test") -> str:
     MissingExtraError
         If matplotlib is not installed.
     """
-    parts = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(heading(robustness))}</p>']
-    parts += [f'<p class="note">{escape(robustness.note)}</p>'] if robustness.note else []
-    for one in tables(robustness):
-        parts += [f"<h2>{escape(one.title)}</h2>", table(one.header, one.rows, one.note)]
-    parts += ["<h2>Curves</h2>", '<div class="pictures">', *_pictures(robustness), "</div>"]
+    notes = [robustness.note] if robustness.note else []
+    parts = [
+        *opening(title, heading(robustness), notes),
+        *titled(tables(robustness)),
+        *gallery("Curves", _pictures(robustness)),
+    ]
     return page(title, parts)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthdetect.evaluation.interval import Estimate
-from synthdetect.evaluation.members_text import Table
 from synthdetect.evaluation.robustness import Perturbed, Robustness
+from synthdetect.evaluation.table import Table
 from synthdetect.evaluation.text import (
     columns,
     markdown_escape,

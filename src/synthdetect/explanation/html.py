@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from synthdetect.evaluation.files import writable
 from synthdetect.evaluation.frame import framed
-from synthdetect.evaluation.html import page, table
+from synthdetect.evaluation.page import opening, page, table
 from synthdetect.explanation import draw
 from synthdetect.explanation.text import (
     HEADER,
@@ -33,12 +33,13 @@ def as_html(explanation: "Explanation") -> str:
 
 def _verdict(one: "Explanation", title: str) -> list[str]:
     return [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="lead">{escape(headline(one))}</p>',
+        *opening(title, headline(one)),
         *([f"<p>{escape(in_turn_line(one))}</p>"] if one.in_turn else []),
         f'<p class="note">{escape(NO_PROOF)}</p>',
         "<h2>Who said what</h2>",
-        table(HEADER, member_rows(one), "Members and what each adds to the combined logit"),
+        table(
+            HEADER, member_rows(one), "Members and what each adds to the combined logit", words=True
+        ),
         f"<p>{escape(sum_line(one))}</p>",
         f"<p>{escape(rank_line(one))}</p>",
     ]
@@ -70,7 +71,8 @@ def _body(one: "Explanation") -> Iterator[str]:
     real = one.spectrum.real
     yield f"<p>{escape(one.spectrum.verdict)}.</p>"
     yield (
-        f"<figure>{draw.spectrum_lines(one.spectrum)}<figcaption>Orange: this image. Grey band: "
+        f'<figure><div class="scroll" tabindex="0">{draw.spectrum_lines(one.spectrum)}</div>'
+        "<figcaption>Orange: this image. Grey band: "
         f"nine in ten real images, dashed their median, n = {real.n:,}, {escape(real.on)}. Scaling "
         "and compression move it too, so a strange spectrum alone proves nothing.</figcaption>"
         "</figure>"

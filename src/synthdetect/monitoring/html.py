@@ -1,10 +1,10 @@
 """A report as one HTML page: pictures inside, no script, nothing fetched."""
 
+from collections.abc import Iterator
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING
 
-from synthdetect.evaluation.html import page, picture, table
+from synthdetect.evaluation.page import gallery, opening, page, picture, titled
 from synthdetect.monitoring import displays
 from synthdetect.monitoring.text import heading, tables, verdicts
 
@@ -71,25 +71,15 @@ def as_html(report: "MonitorReport", *, title: str = "") -> str:
     """
     title = title or "What the detector meets in use"
     parts = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="lead">{escape(heading(report))}</p>',
-        *(f'<p class="note">{escape(verdict)}</p>' for verdict in verdicts(report)),
-        "<h2>Over time</h2>",
-        '<div class="pictures">',
-        *(picture(partial(draw, report), name, caption) for draw, name, caption in _OVER_TIME),
-        "</div>",
+        *opening(title, heading(report), verdicts(report)),
+        *gallery(
+            "Over time",
+            (picture(partial(draw, report), name, caption) for draw, name, caption in _OVER_TIME),
+        ),
+        *titled(tables(report)),
     ]
-    for one in tables(report):
-        parts += [f"<h2>{escape(one.title)}</h2>", table(one.header, one.rows, one.note)]
     if report.histograms:
-        parts += ["<h2>The newest window and the reference</h2>", '<div class="pictures">']
-        farthest = sorted(report.newest.drift, key=lambda one: -one.psi)
-        for name in [d.quantity for d in farthest if d.quantity in report.histograms][
-            :_MOST_HISTOGRAMS
-        ]:
-            caption = f"Distribution of {name}. Where the line leaves the grey, images differ."
-            parts.append(picture(partial(displays.histogram, report, name), name, caption))
-        parts.append("</div>")
+        parts += gallery("The newest window and the reference", _histograms(report))
     parts += [
         "<h2>How to read this</h2>",
         "<p>Drift says that images are not like the reference, not that decisions are worse: a "
@@ -98,3 +88,12 @@ def as_html(report: "MonitorReport", *, title: str = "") -> str:
         "<p>Never take an alarm of the detector as the only evidence against a person.</p>",
     ]
     return page(title, parts)
+
+
+def _histograms(report: "MonitorReport") -> Iterator[str]:
+    """Yield those of the quantities that are farthest from the reference."""
+    farthest = sorted(report.newest.drift, key=lambda one: -one.psi)
+    names = [one.quantity for one in farthest if one.quantity in report.histograms]
+    for name in names[:_MOST_HISTOGRAMS]:
+        caption = f"Distribution of {name}. Where the line leaves the grey, images differ."
+        yield picture(partial(displays.histogram, report, name), name, caption)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synthdetect.bars import Advance, Progress, silent
 from synthdetect.data.dataset import labels_to_y
 from synthdetect.ensemble.checks import check_share
 from synthdetect.ensemble.learn import Decision
@@ -92,6 +93,7 @@ class Monitor:
         store: str | os.PathLike[str],
         alpha: float = 0.01,
         prevalence: float | None = None,
+        advance: Advance | None = None,
     ) -> "Monitor":
         """Open a detector's monitor, or start one.
 
@@ -113,6 +115,8 @@ class Monitor:
         prevalence : float, optional
             Of a new store: share of synthetic images that the probabilities were calibrated for;
             by default that of the images that chose the threshold.
+        advance : callable, optional
+            Called after each image of the reference.
 
         Returns
         -------
@@ -150,7 +154,7 @@ class Monitor:
             "training": json.dumps(share),
             "alpha": json.dumps(alpha),
         }
-        looked = looked_at(reference, detector, names, decision)
+        looked = looked_at(reference, detector, names, decision, advance)
         normal = reference_of(events_of(looked, decision.threshold), names)
         made = Store.created(database, names, {**meta, "reference": normal.to_json()})
         with database.writing() as connection:
@@ -189,6 +193,7 @@ class Monitor:
         tags: Tags | Sequence[Tags] | None = None,
         facts: Mapping[str, Any] | None = None,
         hashes: bool = False,
+        advance: Advance | None = None,
     ) -> Recorded:
         """Record images, scored here, or scores that are known.
 
@@ -213,6 +218,8 @@ class Monitor:
         hashes : bool, default=False
             Keep the SHA-256 of each image's bytes, by which labels may come later. Who has the
             image can then tell that it was here.
+        advance : callable, optional
+            Called after each image that was looked at, or with how many scores were recorded.
 
         Returns
         -------
@@ -230,12 +237,15 @@ class Monitor:
             looked = from_scores(
                 images, n_members=len(self.members), decision=decision, facts=facts
             )
-            return self._append([looked], labels, when, tags)
+            recorded = self._append([looked], labels, when, tags)
+            if advance is not None:
+                advance(len(looked.p))
+            return recorded
         if facts is not None:
             raise DataError("facts go with scores; those of images are read from the images")
         detector = self._needed_detector()
         parts = (
-            look(part, detector, hashes=hashes, first=number * BATCH)
+            look(part, detector, hashes=hashes, first=number * BATCH, advance=advance)
             for number, part in enumerate(batches(iter_sources(images), BATCH))
         )
         if labels is None and (tags is None or isinstance(tags, Mapping)) and np.ndim(when) == 0:
@@ -279,6 +289,7 @@ class Monitor:
         n_windows: int = 1,
         until: Any = None,
         tags: Tags | None = None,
+        progress: Progress = silent,
     ) -> MonitorReport:
         """Compare windows with the reference, and bring the sequential tests up to date.
 
@@ -292,6 +303,9 @@ class Monitor:
             End of the newest window; by default now.
         tags : mapping of str to str, optional
             Only images with all of these.
+        progress : callable, optional
+            From what is counted and how many there are to a context manager, whose value is called
+            with how many were done.
 
         Returns
         -------
@@ -306,21 +320,24 @@ class Monitor:
         until_s = seconds_of(until) + (1e-3 if until is None else 0.0)
         size, found = Window.of(window), []
         histograms: dict[str, Any] = {}
-        parts = newest_first(self._store, size, max(1, n_windows), until_s=until_s, tags=tags)
-        for since_s, end_s, events in parts:
-            one, pictures = window_report(
-                events,
-                since_s=since_s,
-                until_s=end_s,
-                members=self.members,
-                reference=self.reference,
-                training=self._training,
-            )
-            histograms = histograms or pictures
-            found.append(one)
-            del events
+        n_windows = max(1, n_windows)
+        parts = newest_first(self._store, size, n_windows, until_s=until_s, tags=tags)
+        with progress("windows", n_windows) as advance:
+            for since_s, end_s, events in parts:
+                one, pictures = window_report(
+                    events,
+                    since_s=since_s,
+                    until_s=end_s,
+                    members=self.members,
+                    reference=self.reference,
+                    training=self._training,
+                )
+                histograms = histograms or pictures
+                found.append(one)
+                del events
+                advance()
         windows = with_adjusted(found[::-1])
-        evidence = streams.advance(self._store)
+        evidence = streams.advance(self._store, progress)
         return MonitorReport(size, windows, evidence, self.reference, histograms, dict(tags or {}))
 
     def check(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from synthdetect.bars import Advance
 from synthdetect.ensemble.checks import Floats, check_vector
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.threshold import AnyThreshold
@@ -63,7 +64,12 @@ class Looked:
 
 
 def look(
-    sources: Sequence[Any], detector: Scorer, *, hashes: bool = False, first: int = 0
+    sources: Sequence[Any],
+    detector: Scorer,
+    *,
+    hashes: bool = False,
+    first: int = 0,
+    advance: Advance | None = None,
 ) -> Looked:
     """Score images and read what their files say; each is read and decoded once.
 
@@ -77,12 +83,14 @@ def look(
         image has none.
     first : int, default=0
         Position of the first in the caller's stream, for the names in errors.
+    advance : callable, optional
+        Called after each image.
 
     Returns
     -------
     looked : Looked
     """
-    limits = detector.limits or DEFAULT_LIMITS
+    limits, done = detector.limits or DEFAULT_LIMITS, advance or (lambda: None)
     facts: list[dict[str, Any]] = [{} for _ in sources]
     errors: dict[int, ImageError] = {}
     opened: list[int] = []
@@ -94,6 +102,7 @@ def look(
                 content = _opened(source, source_name(source, first + i), facts[i], limits, hashes)
             except ImageError as error:
                 errors[i] = error
+                done()
                 continue
             opened.append(i)
             yield content
@@ -103,6 +112,7 @@ def look(
             encoded(), lambda x: (x, sharpness(x)), limits=limits, workers=detector.workers
         )
         for image in look_at:
+            done()
             i = opened[image.index]
             if image.value is None:
                 reason = image.error.reason if image.error else "cannot be used"

@@ -51,6 +51,10 @@ _ENDS = ((0.01, 1.0), (0.01, 4.0), (0.03, 1.0), (0.03, 4.0), (0.1, 0.5), (0.1, 2
 _HALVES = ((0.5, 0.15), (0.5, 0.5))
 # Sixteenths, for values that come between those known: neither quite real nor quite synthetic.
 _BETWEEN = 16
+# One end that empties, while all else grows by little: known generators give way to one that the
+# detector takes for real.
+_EMPTIED = (0.01, 0.03, 0.1, 0.25)
+# A stored state has its stakes by place here, so new bets come at the end.
 BETS: tuple[_Bet, ...] = (
     *(_Bet(0.0, share, gain) for share, gain in _ENDS + _HALVES),
     *(_Bet(1 - share, 1.0, gain) for share, gain in _ENDS + _HALVES),
@@ -58,6 +62,8 @@ BETS: tuple[_Bet, ...] = (
     _Bet(0.0, 0.25, 0.3, both=True),
     _Bet(0.0, 0.25, -0.3, both=True),
     *(_Bet(i / _BETWEEN, (i + 1) / _BETWEEN, 0.75) for i in range(_BETWEEN)),
+    *(_Bet(0.0, share, -0.5) for share in _EMPTIED),
+    *(_Bet(1 - share, 1.0, -0.5) for share in _EMPTIED),
 )
 
 
@@ -223,11 +229,12 @@ class Evidence:
 
     @classmethod
     def from_json(cls, text: str) -> "Evidence":
-        """Build a state from its text."""
+        """Build a state from its text; one of an earlier version has nothing on later bets yet."""
         read = json.loads(text)
         read["edges"] = np.array(read["edges"], dtype=np.float64)
         read["counts"] = np.array(read["counts"], dtype=np.int64)
-        read["stakes"] = np.array(read["stakes"], dtype=np.float64)
+        staked = np.array(read["stakes"], dtype=np.float64)
+        read["stakes"] = np.r_[staked, np.zeros(len(BETS) - len(staked))]
         return cls(**read)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from synthdetect.bars import Progress, silent
 from synthdetect.evaluation.interval import json_ready
 from synthdetect.monitoring.connect import Connection
 from synthdetect.monitoring.events import Events
@@ -99,7 +100,7 @@ def restart(connection: Connection, reference: Reference, *, alpha: float) -> No
         )
 
 
-def advance(store: Store) -> tuple[StreamStatus, ...]:
+def advance(store: Store, progress: Progress = silent) -> tuple[StreamStatus, ...]:
     """Show the tests all images that they have not seen, and return where they stand.
 
     Several processes may do this at once: who comes second finds that the first has moved on, and
@@ -109,9 +110,12 @@ def advance(store: Store) -> tuple[StreamStatus, ...]:
     if not streams:
         return ()
     newest = last
-    for part in store.after(last):
-        newest = int(part.id[-1])
-        _take(streams, part.readable, store.members)
+    ((end,),) = store.rows("SELECT MAX(id) FROM monitor_events")
+    with progress("images tested", (end or 0) - last) as done:
+        for part in store.after(last):
+            newest = int(part.id[-1])
+            _take(streams, part.readable, store.members)
+            done(len(part.id))
     if newest > last and not _written(store, streams, last, newest):
         streams, _ = _read(store)
     return tuple(_status(name, stream) for name, stream in streams.items())

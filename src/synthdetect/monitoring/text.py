@@ -1,13 +1,13 @@
 """A report as tables of text; the HTML page has the same ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synthdetect.evaluation.files import one_line
 from synthdetect.evaluation.interval import Estimate
+from synthdetect.evaluation.table import Table
 from synthdetect.monitoring.performance import Performance
 from synthdetect.monitoring.windows import as_text as time_text
 
@@ -16,25 +16,6 @@ if TYPE_CHECKING:
 
 SIGNIFICANT = 0.01
 DASH = "-"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text.
-
-    Parameters
-    ----------
-    title : str
-    header : tuple of str
-    rows : tuple of tuples of str
-    note : str
-        What to know of it.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str
 
 
 def as_text(report: "MonitorReport") -> str:
@@ -99,7 +80,7 @@ def _windows(report: "MonitorReport") -> Table:
     note = (
         "with 95 % intervals; the estimate by EM, if each class looks as it did; PSI of the score"
     )
-    return Table("Windows", header, tuple(rows), note)
+    return Table("Windows", note, header, tuple(rows))
 
 
 def _drift(report: "MonitorReport") -> Table:
@@ -122,7 +103,7 @@ def _drift(report: "MonitorReport") -> Table:
         "above 0.25 a change; JS: Jensen-Shannon distance; W: Wasserstein distance in standard "
         "deviations of the reference"
     )
-    return Table("Drift of the newest window", header, rows, note)
+    return Table("Drift of the newest window", note, header, rows)
 
 
 def _evidence(report: "MonitorReport") -> Table:
@@ -142,7 +123,7 @@ def _evidence(report: "MonitorReport") -> Table:
         "powers of ten; if nothing changes, any of them ever reaches its limit with at most the "
         "probability that was set, however long the stream"
     )
-    return Table("Evidence of change since the reference was set", header, rows, note)
+    return Table("Evidence of change since the reference was set", note, header, rows)
 
 
 def _performance(window: "WindowReport") -> list[Table]:
@@ -160,20 +141,20 @@ def _performance(window: "WindowReport") -> list[Table]:
             f"{one.n:,} labels, {one.n_flagged:,} of them of images called synthetic; "
             "Clopper-Pearson intervals, 95 %"
         )
-        found.append(Table("By labels", header, _figures(counted), note))
+        found.append(Table("By labels", note, header, _figures(counted)))
         note = (
             "the same labels weighted to all images, if the labelled ones are a fair sample of "
             "those called synthetic and of the others"
         )
         weighted = _rates(one.weighted)
-        found.append(Table("By labels, for all images", header, _figures(weighted), note))
+        found.append(Table("By labels, for all images", note, header, _figures(weighted)))
     if window.expected is not None:
         note = (
             "what calibrated probabilities imply at the estimated share of synthetic images; blind "
             "to generators that look real to the detector"
         )
         rows = _rates(window.expected)
-        found.append(Table("By probabilities alone", header, _figures(rows), note))
+        found.append(Table("By probabilities alone", note, header, _figures(rows)))
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthdetect.bars import Advance
 from synthdetect.ensemble.checks import Floats
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.threshold import AnyThreshold
@@ -53,14 +54,18 @@ class Recorded:
 
 
 def looked_at(
-    images: Any, detector: Scorer | None, members: Sequence[str], decision: Decision | None
+    images: Any,
+    detector: Scorer | None,
+    members: Sequence[str],
+    decision: Decision | None,
+    advance: Advance | None = None,
 ) -> Looked:
     """Look at images, or take scores, of a reference."""
     if is_scores(images):
         return from_scores(images, n_members=len(members), decision=decision)
     if detector is None:
         raise DataError("a reference of images needs the detector; use Monitor.for_detector")
-    parts = [look(part, detector) for part in batches(iter_sources(images), BATCH)]
+    parts = [look(part, detector, advance=advance) for part in batches(iter_sources(images), BATCH)]
     if not parts:
         raise DataError("reference: there are no images; give some thousand")
     return Looked(
