@@ -66,9 +66,9 @@ def evaluation_rows(evaluation: Evaluation) -> Iterator[CardRow]:
     for grouping, found in one.groupings.items():
         for name, group in found.groups.items():
             for measure, figure in {
+                ERROR: _complement(group.accuracy),
                 FALSE_POSITIVES: group.false_positive_rate,
                 TRUE_POSITIVES: _complement(group.false_negative_rate),
-                ERROR: _complement(group.accuracy),
             }.items():
                 if figure.n:
                     yield _row(grouping, name, measure, figure)

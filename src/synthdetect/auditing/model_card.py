@@ -171,14 +171,21 @@ def measured(
     if not read.any():
         raise DataError(f"none of {len(dataset)} images can be read")
     images = dataset.take(read)
-    unread = int(np.sum(~read))
+    n_unread, together = int(np.sum(~read)), bool(np.any(images.group != ""))
+    told = (
+        note,
+        f"{n_unread} could not be read." if n_unread else "",
+        "Intervals allow for images of one group, such as a person, going together."
+        if together
+        else "",
+    )
     evaluation = evaluate(
         images.y,
         p[read],
         detector.threshold_,
         groups={name: values[read] for name, values in columns.items()},
-        cluster=group_names(images) if np.any(images.group != "") else None,
-        note=" ".join(filter(None, (note, f"{unread} could not be read." if unread else ""))),
+        cluster=group_names(images) if together else None,
+        note=" ".join(filter(None, told)),
         seed=seed,
     )
     return Measured(evaluation, images)
