@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from synthdetect.bundle.assemble import cascade_of, take_apart
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.hub import open_bundle
+from synthdetect.bundle.model_card import ModelCard
 from synthdetect.bundle.origin import Origin, described
 from synthdetect.bundle.save import save_bundle
 from synthdetect.data.dataset import CLASSES, from_arrays, group_names, labels_to_y
@@ -418,6 +419,12 @@ class Detector(Predictor):
     def digest_(self) -> str:
         """SHA-256 of the bundle that was loaded, or `unsaved` once anything was learned since."""
         return self._origin.digest
+
+    @property
+    def card_(self) -> ModelCard | None:
+        """Its model card: what it is for, what not, and how it measured; None if it has none."""
+        self._fitted()
+        return self._origin.card
 
     def describe(self) -> str:
         """Return what the detector is, what it learned on and how it measured, as text."""

@@ -9,6 +9,7 @@ from synthdetect.bundle.arrays import arrays_from_bytes, arrays_to_bytes
 from synthdetect.bundle.entries import MemberEntry
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.manifest import Manifest
+from synthdetect.bundle.model_card import ModelCard
 from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.combine import Combiner
 from synthdetect.ensemble.learn import Decision
@@ -31,6 +32,7 @@ def assemble(
     license_name: str,
     facts: Mapping[str, Any],
     cascade: Cascade | None = None,
+    card: ModelCard | None = None,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest and the files of a detector, for `write_bundle`.
 
@@ -45,6 +47,7 @@ def assemble(
     facts : mapping
         `training_data`, `recipe`, `figures`, `environment` and `created` of the manifest.
     cascade : Cascade, optional
+    card : ModelCard, optional
 
     Returns
     -------
@@ -79,6 +82,7 @@ def assemble(
         members=tuple(entries),
         license=license_name,
         cascade=None if cascade is None else cascade.to_dict(),
+        card=card,
         **decision.to_dict(),
         **facts,
     )

@@ -24,6 +24,7 @@ from synthdetect.bundle.entries import (
     read_file_entry,
     read_member,
 )
+from synthdetect.bundle.model_card import ModelCard, read_card
 from synthdetect.bundle.names import check_file_names
 from synthdetect.bundle.strict_json import MANIFEST_NAME, parse_json
 from synthdetect.errors import BundleError
@@ -35,6 +36,9 @@ READABLE_VERSIONS = (1,)
 CLASSES = ("real", "synthetic")
 
 MAX_MEMBERS = 64
+
+# Keys that a file need not have; they came later.
+_OPTIONAL = ("cascade", "card")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,8 @@ class Manifest:
         `SCHEMA_VERSION`.
     cascade : mapping or None
         A JSON object, likewise; None (and no key in the file) if members are always all asked.
+    card : ModelCard or None
+        What it is for and how it measured; None (and no key in the file) if nobody has said.
 
     Raises
     ------
@@ -87,6 +93,7 @@ class Manifest:
     classes: tuple[str, ...] = CLASSES
     schema_version: int = SCHEMA_VERSION
     cascade: Mapping[str, Any] | None = None
+    card: ModelCard | None = None
 
     def __post_init__(self) -> None:
         _check_version(self.schema_version)
@@ -102,6 +109,8 @@ class Manifest:
             json_object(getattr(self, part), part)
         if self.cascade is not None:
             json_object(self.cascade, "cascade")
+        if self.card is not None and not isinstance(self.card, ModelCard):
+            raise invalid("card", self.card, "a ModelCard, or None")
         for library, version in json_object(self.environment, "environment").items():
             if not isinstance(version, str):
                 raise invalid(f"environment: {library}", version, "a version, as a string")
@@ -135,7 +144,7 @@ class Manifest:
         # The version comes first: the keys of another version would only confuse.
         _check_version(tree.get("schema_version"))
         names = [f.name for f in fields(cls)]
-        wanted = names if "cascade" in tree else [name for name in names if name != "cascade"]
+        wanted = [name for name in names if name in tree or name not in _OPTIONAL]
         values = exact_keys(tree, wanted, "the whole")
         values["members"] = tuple(
             read_member(value, i) for i, value in enumerate(json_list(tree["members"], "members"))
@@ -145,6 +154,8 @@ class Manifest:
             name: read_file_entry(value, name)
             for name, value in json_object(tree["files"], "files").items()
         }
+        if "card" in tree:
+            values["card"] = read_card(tree["card"])
         manifest = cls(**values)
         for member in manifest.members:
             for name in member.files.values():
@@ -161,8 +172,11 @@ class Manifest:
             If a free part holds what JSON cannot say: NaN, infinity, arrays, objects of classes.
         """
         tree = {f.name: getattr(self, f.name) for f in fields(self)}
-        if self.cascade is None:
-            del tree["cascade"]
+        for name in _OPTIONAL:
+            if tree[name] is None:
+                del tree[name]
+        if self.card is not None:
+            tree["card"] = self.card.to_dict()
         tree["members"] = [
             {f.name: getattr(member, f.name) for f in fields(member)}
             | {"view": view_to_dict(member.view)}

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from synthdetect.bundle.assemble import environment
+from synthdetect.bundle.card_text import as_lines as as_lines_of_card
 from synthdetect.bundle.format import Bundle
+from synthdetect.bundle.model_card import ModelCard
 from synthdetect.bundle.signature import signer_of
 from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.combine import LinearCombiner
@@ -46,6 +48,7 @@ class Origin:
         Of the bundle as it was read.
     signed_by : str, optional
         What `synthdetect.bundle.signature.signer_of` says of it.
+    card : ModelCard, optional
     """
 
     name: str
@@ -53,6 +56,7 @@ class Origin:
     license: str = "Apache-2.0"
     digest: str = "unsaved"
     signed_by: str | None = None
+    card: ModelCard | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Origin":
@@ -60,18 +64,18 @@ class Origin:
         manifest = bundle.manifest
         facts = {name: getattr(manifest, name) for name in _FACTS}
         signed_by = signer_of(bundle)
-        return cls(manifest.name, facts, manifest.license, bundle.digest, signed_by)
+        return cls(
+            manifest.name, facts, manifest.license, bundle.digest, signed_by, card=manifest.card
+        )
 
     def changed(self, what: str) -> "Origin":
         """Return the origin of a detector that learned `what` again: its figures say so."""
-        facts, figures = dict(self.facts), self.facts.get("figures")
+        facts, figures, card = dict(self.facts), self.facts.get("figures"), self.card
         if figures:
-            last = _CHANGED[what]
-            before = figures.get("note")
-            if before in _NOTES:
-                last = max(last, _NOTES.index(before))
-            facts["figures"] = {**figures, "note": _NOTES[last]}
-        return replace(self, facts=facts, digest="unsaved", signed_by=None)
+            facts["figures"] = {**figures, "note": _note(what, before=figures.get("note"))}
+        if card is not None:
+            card = replace(card, stale=_note(what, before=card.stale))
+        return replace(self, facts=facts, digest="unsaved", signed_by=None, card=card)
 
     def with_scores(self, scores: Mapping[str, Any]) -> "Origin":
         """Return the origin of a detector that keeps these `calibration_scores`."""
@@ -89,6 +93,14 @@ class Origin:
             "created": datetime.now(UTC).date().isoformat(),
         }
         return cls(ensemble.name, facts)
+
+
+def _note(what: str, *, before: object) -> str:
+    """What is told of figures once `what` was learned again."""
+    last = _CHANGED[what]
+    if isinstance(before, str) and before in _NOTES:
+        last = max(last, _NOTES.index(before))
+    return _NOTES[last]
 
 
 def described(
@@ -132,6 +144,8 @@ def described(
             asked = ", ".join(names[column] for column in stage.columns)
             lines.append(f"    stop after {asked}: {share}")
     lines.extend(f"  {line}" for line in _figures(origin.facts.get("figures") or {}))
+    if origin.card is not None:
+        lines.extend(f"  {line}" for line in as_lines_of_card(origin.card))
     if created := origin.facts.get("created"):
         lines.append(f"  trained {created} on data {_short_hash(origin.facts['training_data'])}")
     return "\n".join(map(_printable, lines))

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from synthdetect.bundle.assemble import assemble
 from synthdetect.bundle.format import Bundle, write_bundle
+from synthdetect.bundle.model_card import ModelCard
 from synthdetect.bundle.origin import Origin
 from synthdetect.bundle.signature import kept, signer
 from synthdetect.ensemble.cascade import Cascade
@@ -59,5 +61,37 @@ def save_bundle(
         license_name=origin.license,
         facts=origin.facts,
         cascade=cascade,
+        card=origin.card,
     )
     return write_bundle(path, manifest, files, sign=signs)
+
+
+def save_with_card(
+    path: str | os.PathLike[str], bundle: Bundle, card: ModelCard, *, sign: Any = None
+) -> Bundle:
+    """Write a bundle again with a model card; all else of it stays.
+
+    Parameters
+    ----------
+    path : str or path-like
+        It may be where the bundle is; it is then replaced at once.
+    bundle : Bundle
+    card : ModelCard
+        Takes the place of an earlier one.
+    sign : private key, optional
+        As for `synthdetect.bundle.signature.signer`. Without it, the signature of the bundle is
+        kept only if the card is the one that it has.
+
+    Returns
+    -------
+    bundle : Bundle
+
+    Raises
+    ------
+    BundleError
+        As `write_bundle`, or if `sign` is no key.
+    MissingExtraError
+        If `sign` is given and cryptography is not installed.
+    """
+    signs = signer(sign) if sign is not None else kept(bundle)
+    return write_bundle(path, replace(bundle.manifest, card=card), bundle.files, sign=signs)

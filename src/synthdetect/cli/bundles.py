@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from synthdetect.cli.console import printable, progress, tell
+from synthdetect.cli.model_card import model_card
 from synthdetect.errors import BundleError, SynthdetectError
 
 FAILED = 2
@@ -17,8 +18,9 @@ FAILED = 2
 bundles = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List, download, check and remove bundles.",
+    help="List, download, check and remove bundles; give one its model card.",
 )
+bundles.command("card")(model_card)
 
 _ADDRESS = "NAME|PATH|ADDRESS"
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

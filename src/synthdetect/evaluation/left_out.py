@@ -123,6 +123,17 @@ class LeaveOneOut:
         """Return every figure as JSON takes it, NaN as None."""
         return {"by": self.by, "folds": [fold.to_dict() for fold in self.folds]}
 
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> "LeaveOneOut":
+        """Read what `to_dict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If it is something else.
+        """
+        return cls(description["by"], tuple(map(LeftOut.from_dict, description["folds"])))
+
     def _told(self) -> str:
         return (
             f"Trained without each {self.by} in turn, then measured on all of its images against "
