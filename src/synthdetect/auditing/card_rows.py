@@ -23,7 +23,7 @@ from synthdetect.bundle.model_card import (
     TRUE_POSITIVES,
     CardRow,
 )
-from synthdetect.evaluation.evaluate import Evaluation
+from synthdetect.evaluation.figures import Evaluation
 from synthdetect.evaluation.files import one_line
 from synthdetect.evaluation.interval import Estimate, json_ready, rate, without_interval
 from synthdetect.evaluation.left_out import LeaveOneOut, LeftOutFigures

@@ -30,7 +30,8 @@ from synthdetect.bundle.model_card import (
 from synthdetect.data.dataset import Dataset, group_names
 from synthdetect.detector import Detector
 from synthdetect.errors import BundleError, DataError
-from synthdetect.evaluation.evaluate import Evaluation, evaluate
+from synthdetect.evaluation.evaluate import evaluate
+from synthdetect.evaluation.figures import Evaluation
 from synthdetect.evaluation.left_out import LeaveOneOut
 from synthdetect.evaluation.metrics import figures
 
