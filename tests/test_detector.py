@@ -274,7 +274,7 @@ def test_describe_and_repr_are_for_people(detector):
     assert repr(detector) == f"<Detector tiny: spectral; threshold {detector.threshold_:.4f}>"
     assert "Detector(" in repr(Detector(random_state=3))
     text = detector.describe()
-    assert "member spectral: spectral, Crops(n=1, size=128), weight 1.000" in text
+    assert "member spectral: spectral, 1 crop of 128 px, weight 1.000" in text
     assert "learned on n = 40" in text
     assert "accuracy" in text
 

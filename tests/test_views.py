@@ -53,6 +53,19 @@ def test_mirror_images_follow_the_crops(view, height, width):
     np.testing.assert_array_equal(both[len(plain) :], plain[:, :, ::-1])
 
 
+@pytest.mark.parametrize(
+    ("view", "text"),
+    [
+        (Resize(224), "the whole image at 224 px"),
+        (CenterCrop(160, flip=True), "centre crop of 160 px, also mirrored"),
+        (Crops(1, 96), "1 crop of 96 px"),
+        (Crops(5, 128), "5 crops of 128 px"),
+    ],
+)
+def test_a_view_is_told_in_words(view, text):
+    assert str(view) == text
+
+
 def test_a_view_without_flips_is_described_as_before_there_were_any():
     assert view_to_dict(CenterCrop(160)) == {"kind": "center_crop", "size": 160}
 

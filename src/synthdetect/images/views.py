@@ -32,6 +32,9 @@ class Resize:
     size: int
     flip: bool = False
 
+    def __str__(self) -> str:
+        return f"the whole image at {self.size} px{_told(self.flip)}"
+
     @property
     def n_crops(self) -> int:
         """Crops per image."""
@@ -57,6 +60,9 @@ class CenterCrop:
 
     size: int
     flip: bool = False
+
+    def __str__(self) -> str:
+        return f"centre crop of {self.size} px{_told(self.flip)}"
 
     @property
     def n_crops(self) -> int:
@@ -98,6 +104,10 @@ class Crops:
         if not 1 <= self.n <= 5:
             raise ValueError(f"Crops(n={self.n}): n must be 1 to 5")
 
+    def __str__(self) -> str:
+        crops = "crop" if self.n == 1 else "crops"
+        return f"{self.n} {crops} of {self.size} px{_told(self.flip)}"
+
     @property
     def n_crops(self) -> int:
         """Crops per image."""
@@ -131,6 +141,10 @@ def pad_to(pixels: Pixels, size: int) -> Pixels:
 
 def _n_looks(n_crops: int, flip: bool) -> int:
     return 2 * n_crops if flip else n_crops
+
+
+def _told(flip: bool) -> str:
+    return ", also mirrored" if flip else ""
 
 
 def _looks(crops: Pixels, flip: bool) -> Pixels:
