@@ -31,6 +31,7 @@ from synthdetect.members.backbones import MobileNetV2, Schedule
 from synthdetect.members.registry import KINDS
 from synthdetect.members.spectrum import SpectralMember
 from synthdetect.monitoring.rules import FIGURES, read_rules
+from synthdetect.training.decide import DecisionPlan
 from synthdetect.training.recipe import Recipe, read_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -237,9 +238,10 @@ def as_text(value: object) -> str:
         ('`[[members]]` with `kind = "MobileNetV2"`', MobileNetV2()),
         ("`[members.schedule]`:", Schedule()),
         ('`[[members]]` with `kind = "spectral"`', SpectralMember()),
+        ("`[decision]` says", DecisionPlan()),
         ("Top level:", Recipe(members=(SpectralMember(),))),
     ],
-    ids=["augmentation", "backbone", "schedule", "spectral", "recipe"],
+    ids=["augmentation", "backbone", "schedule", "spectral", "decision", "recipe"],
 )
 def test_the_recipe_reference_has_every_key_and_its_default(heading, options):
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

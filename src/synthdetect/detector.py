@@ -214,21 +214,19 @@ class Detector(Predictor):
         ValueError
             If `combiner` or `calibrator` is no learner and no name of one.
         """
-        from synthdetect.training.fit import Learners, train_ensemble
+        from synthdetect.training.decide import Learners
+        from synthdetect.training.fit import train_ensemble
         from synthdetect.training.recipe import Recipe
 
-        recipe = Recipe(
-            members=tuple(self.members or ()),  # type: ignore[arg-type]
-            augmentation=self.augmentation or Augmentation(),
-            seed=self.random_state,
-        )
+        members: tuple[Any, ...] = tuple(self.members or ())
+        augmentation = self.augmentation or Augmentation()
+        recipe = Recipe(members=members, augmentation=augmentation, seed=self.random_state)
         learners = Learners(**self._learners(), policy=self.policy)
         dataset = from_arrays(iter_sources(images), y, groups=groups)
         with tempfile.TemporaryDirectory() as temporary:
-            ensemble = train_ensemble(
-                dataset, recipe, out=Path(out or temporary), resume=resume, learners=learners
-            )
-        return self._adopt_training(ensemble)
+            folder = Path(out or temporary)
+            trained = train_ensemble(dataset, recipe, out=folder, resume=resume, learners=learners)
+        return self._adopt_training(trained)
 
     def calibrate(
         self,

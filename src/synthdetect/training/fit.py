@@ -6,29 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthdetect.data.confounds import dataset_confounds
-from synthdetect.data.dataset import Dataset, group_names, hold_out, require_classes
-from synthdetect.ensemble.calibrate import CalibratorLearner
-from synthdetect.ensemble.cascade import Cascade, learn_cascade
-from synthdetect.ensemble.combine import CombinerLearner
-from synthdetect.ensemble.learn import (
-    Decision,
-    deal_folds,
-    learn_decision,
-    out_of_fold_probability,
-)
-from synthdetect.ensemble.threshold import Policy
+from synthdetect.data.dataset import Dataset, hold_out, require_classes
+from synthdetect.ensemble.cascade import Cascade
+from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import DataError, TrainingError
 from synthdetect.evaluation.placement import score_quantiles
 from synthdetect.evaluation.report import measure
 from synthdetect.images.decode import decode, source_name
-from synthdetect.images.limits import Limits
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.real_spectrum import measure_real_spectrum
-from synthdetect.members.registry import load_scorer
-from synthdetect.members.score import score_stream
+from synthdetect.training.decide import Learners, Lesson, all_logits, lesson
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.member import train_members
 from synthdetect.training.recipe import Recipe, only_members, recipe_to_dict
@@ -38,15 +27,6 @@ _VAL_FRACTION = 0.2
 _N_CONFOUND_CHECKS = 2000
 # Their 5 % quantile then lies between the 3.7 % and the 6.4 % of all; two milliseconds an image.
 _N_SPECTRA = 1000
-
-
-@dataclass(frozen=True)
-class Learners:
-    """How the ensemble decides; None is the default of `ensemble.learn.learn_decision`."""
-
-    combiner: CombinerLearner | None = None
-    calibrator: CalibratorLearner | None = None
-    policy: Policy | None = None
 
 
 @dataclass(frozen=True)
@@ -118,10 +98,10 @@ def train_ensemble(
     """
     train, val, log = _started(dataset, recipe, out, resume, log)
     members = train_members(train, val, recipe, out=out, log=log, jobs=jobs)
-    logits = all_logits(val.images, members, log=log)
-    learners = learners or Learners()
-    decision = _decide(logits, val, learners, recipe.seed)
-    figures = _figures(dataset, val, logits, members, decision, learners, recipe, log)
+    learners = (learners or Learners()).or_those_of(recipe.decision)
+    taught = lesson(val, members, recipe.decision, seed=recipe.seed, log=log)
+    decision = taught.decision(learners, seed=recipe.seed)
+    figures = _figures(dataset, val, taught, members, decision, learners, recipe, log)
     log.event("done", figures_on=figures["split"], auroc=figures["ensemble"]["auroc"]["value"])
     return TrainedEnsemble(
         name=recipe.name,
@@ -129,12 +109,12 @@ def train_ensemble(
         decision=decision,
         figures=figures,
         recipe=recipe_to_dict(recipe),
-        cascade=_cascade(logits, val, decision, recipe),
+        cascade=_cascade(taught, decision, recipe),
         training_data={
             "manifest_sha256": dataset.sha256,
             "counts": dataset.counts(),
             "calibration_scores": score_quantiles(
-                logits,
+                taught.untouched,
                 val.y,
                 decision.combiner,
                 [member.name for member in members],
@@ -184,39 +164,6 @@ def train_some(
     trained = train_members(train, val, part, out=out, log=log, jobs=jobs)
     done = {member.name for member in trained}
     return tuple(member.name for member in recipe.members if member.name not in done)
-
-
-def all_logits(
-    images: Sequence[Any], members: Sequence[TrainedMember], *, log: TrainingLog
-) -> NDArray[np.float64]:
-    """Score images by trained members, as a detector would.
-
-    Parameters
-    ----------
-    images : sequence of n sources
-    members : sequence of TrainedMember
-    log : TrainingLog
-        Shows how far it is.
-
-    Returns
-    -------
-    logits : ndarray of shape (n, members), float64
-
-    Raises
-    ------
-    ImageError
-        If an image cannot be read.
-    """
-    scorers = [load_scorer(member) for member in members]
-    views = [member.view for member in members]
-    rows = []
-    with log.bar("images scored", len(images)) as advance:
-        for scored in score_stream(list(images), views, scorers, limits=Limits()):
-            if scored.error is not None:
-                raise scored.error
-            rows.append(scored.logits)
-            advance()
-    return np.stack(rows)
 
 
 def _started(
@@ -275,33 +222,18 @@ def _tell_confounds(train: Dataset, seed: int, log: TrainingLog) -> None:
         log.event("warning", text=found.verdict)
 
 
-def _decide(logits: NDArray[np.float64], val: Dataset, learners: Learners, seed: int) -> Decision:
-    return learn_decision(
-        logits,
-        val.y,
-        combiner=learners.combiner,
-        calibrator=learners.calibrator,
-        policy=learners.policy,
-        groups=group_names(val),
-        seed=seed,
-    )
-
-
-def _cascade(
-    logits: NDArray[np.float64], val: Dataset, decision: Decision, recipe: Recipe
-) -> Cascade | None:
+def _cascade(taught: Lesson, decision: Decision, recipe: Recipe) -> Cascade | None:
     if not recipe.cascade:
         return None
     names = [member.name for member in recipe.members]
     order = [names.index(name) for name in recipe.cascade]
-    groups = group_names(val)
-    return learn_cascade(decision, logits, val.y, order=order, groups=groups, seed=recipe.seed)
+    return taught.cascade(decision, order, seed=recipe.seed)
 
 
 def _figures(
     dataset: Dataset,
     val: Dataset,
-    val_logits: NDArray[np.float64],
+    taught: Lesson,
     members: Sequence[TrainedMember],
     decision: Decision,
     learners: Learners,
@@ -309,26 +241,20 @@ def _figures(
     log: TrainingLog,
 ) -> dict[str, Any]:
     """Measure on `test`, or, where there is none, on `val` with cross-fitted probabilities."""
-    columns = {"ensemble": slice(None)} | {m.name: [i] for i, m in enumerate(members)}
+    columns = {"ensemble": [*range(len(members))]}
+    columns |= {member.name: [i] for i, member in enumerate(members)}
     has_test = bool(np.any(dataset.split == "test"))
     data = dataset.part("test") if has_test else val
-    logits = all_logits(data.images, members, log=log) if has_test else val_logits
+    logits = all_logits(data.images, members, log=log) if has_test else taught.untouched
     p, thresholds = {}, {}
     for name, column in columns.items():
         alone = decision
         if name != "ensemble":
-            alone = _decide(val_logits[:, column], val, learners, recipe.seed)
+            alone = taught.decision(learners, seed=recipe.seed, columns=column)
         if has_test:
             p[name] = alone.probability(logits[:, column])
         else:
-            fold = deal_folds(val.y, groups=group_names(val), seed=recipe.seed)
-            p[name] = out_of_fold_probability(
-                val_logits[:, column],
-                val.y,
-                fold,
-                combiner=learners.combiner,
-                calibrator=learners.calibrator,
-            )
+            p[name] = taught.out_of_fold(learners, seed=recipe.seed, columns=column)
         thresholds[name] = alone.threshold.value
     split = "test" if has_test else "val (it chose the epochs and the threshold: optimistic)"
     return measure(data.y, p, thresholds, split=split, source=data.source, pairs=recipe.pairs)

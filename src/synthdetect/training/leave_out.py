@@ -21,7 +21,7 @@ from synthdetect.evaluation.left_out import LeaveOneOut, LeftOut, LeftOutFigures
 from synthdetect.evaluation.ranking import auroc
 from synthdetect.images.views import view_to_dict
 from synthdetect.members.spectrum import SpectralMember, SpectralScorer
-from synthdetect.training.fit import all_logits
+from synthdetect.training.decide import Learners, all_logits
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.member import train_members
 from synthdetect.training.recipe import Recipe, recipe_to_dict
@@ -197,9 +197,15 @@ def _measured(training: _Training, fold: _Fold) -> LeftOut:
     if len(columns) > 1:
         columns["ensemble"] = list(range(len(columns)))
     rows = []
+    learners = Learners().or_those_of(training.recipe.decision)
     for name, column in columns.items():
         decision = learn_decision(
-            taught[:, column], val.y, groups=group_names(val), seed=training.recipe.seed
+            taught[:, column],
+            val.y,
+            combiner=learners.combiner,
+            calibrator=learners.calibrator,
+            groups=group_names(val),
+            seed=training.recipe.seed,
         )
         p = decision.probability(judged[:, column])
         wrong = (p >= decision.threshold.value) != (y == 1)

@@ -16,6 +16,7 @@ from synthdetect.images.views import view_from_dict, view_to_dict
 from synthdetect.members.backbones import BackboneMember, Schedule
 from synthdetect.members.base import DETECTOR_NAME, MEMBER_NAME
 from synthdetect.members.registry import KINDS, AnyMember, member_type
+from synthdetect.training.decide import DecisionPlan
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ class Recipe:
     cascade : tuple of str
         Members that a cascade asks first, in this order; it asks all others at the end. Empty for
         none.
+    decision : DecisionPlan
+        How they are joined.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Recipe:
     seed: int = 0
     pairs: tuple[tuple[str, str], ...] = ()
     cascade: tuple[str, ...] = ()
+    decision: DecisionPlan = field(default_factory=DecisionPlan)
 
     def __post_init__(self) -> None:
         if not DETECTOR_NAME.fullmatch(self.name):
@@ -127,7 +131,7 @@ def member_options(member: AnyMember) -> dict[str, Any]:
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as JSON-ready values."""
-    return {
+    told = {
         "name": recipe.name,
         "seed": recipe.seed,
         "pairs": [list(pair) for pair in recipe.pairs],
@@ -135,6 +139,9 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
         "augmentation": dataclasses.asdict(recipe.augmentation),
         "members": [member_options(member) for member in recipe.members],
     }
+    if recipe.decision != DecisionPlan():
+        told["decision"] = dataclasses.asdict(recipe.decision)
+    return told
 
 
 def member_hash(member: AnyMember, recipe: Recipe, data_sha256: str) -> str:
@@ -210,8 +217,20 @@ def _recipe(table: dict[str, Any], folders: list[Path]) -> Recipe:
     options = dict(table)
     if "augmentation" in options:
         options["augmentation"] = _build(Augmentation, options["augmentation"], "augmentation")
+    if "decision" in options:
+        options["decision"] = _decision(options["decision"])
     options["members"] = tuple(_member(member, folders) for member in members)
     return _build(Recipe, options, "recipe")
+
+
+def _decision(table: Any) -> DecisionPlan:
+    if not isinstance(table, dict):
+        raise RecipeError(f"decision is {table!r}; write a table [decision]")
+    options = dict(table)
+    if "augmentation" in options:
+        where = "decision, augmentation"
+        options["augmentation"] = _build(Augmentation, options["augmentation"], where)
+    return _build(DecisionPlan, options, "decision")
 
 
 def _member(table: Any, folders: list[Path]) -> AnyMember:
