@@ -130,5 +130,18 @@ def test_the_recipe_of_a_bundle_says_what_training_drew(tiny_bundle, data, tmp_p
     assert given.robustness["jpeg-30"].outside
 
 
+@pytest.mark.parametrize(("copies", "unseen"), [(1, False), (0, True)])
+def test_what_the_decision_learned_from_was_drawn_too(tiny_bundle, data, tmp_path, copies, unseen):
+    import dataclasses
+
+    bundle = read_bundle(tiny_bundle)
+    recipe = {"decision": {"copies": copies, "augmentation": {"jpeg_quality": [20, 95]}}}
+    write_bundle(
+        tmp_path / "told", dataclasses.replace(bundle.manifest, recipe=recipe), bundle.files
+    )
+    found = stress_test(tmp_path / "told", data, perturbations=SOME[:1], max_images=4)
+    assert found.robustness["jpeg-30"].outside is unseen
+
+
 def test_the_whole_table_is_about_fifty():
     assert 40 <= len(PERTURBATIONS) <= 60

@@ -98,8 +98,8 @@ def stress_test(
     max_images : int, optional
         Draw at most so many, with classes and sources in proportion.
     augmentation : Augmentation, optional
-        What training drew; tells the perturbations that are outside of it. By default that of
-        the recipe, and where there is none the defaults of `Augmentation`.
+        What training drew; tells the perturbations that are outside of it. By default what the
+        recipe drew for members and decision, and without a recipe the defaults of `Augmentation`.
     seed : int
         Of the choice of images, and, with the image's place and the perturbation's name, of what is
         random in perturbations.
@@ -138,8 +138,9 @@ def stress_test(
     )
     scored = _Scored.of(stream, tested.probability, images, wanted, advance)
     readable, p, threshold = scored.images, scored.p, tested.decision.threshold
+    drawn = tested.drawn if augmentation is None else (augmentation,)
     forms = [
-        Form(one.name, one.family, one.level, outside(one, augmentation or tested.drawn))
+        Form(one.name, one.family, one.level, all(outside(one, each) for each in drawn))
         for one in wanted
     ]
     shipped = [one.name for one in (UNTOUCHED, *RESHIPPINGS)]
@@ -165,7 +166,7 @@ class _Tested:
     members: tuple[TrainedMember, ...]
     decision: Decision
     probability: Callable[[Floats], Floats]
-    drawn: Augmentation
+    drawn: tuple[Augmentation, ...]
     precision: str = "f32"
 
     @classmethod
@@ -173,7 +174,7 @@ class _Tested:
         if isinstance(detector, str | os.PathLike):
             bundle = open_bundle(detector)
             members, decision = take_apart(bundle)
-            drawn = _augmentation(bundle.manifest.recipe or {})
+            drawn = _drawn(bundle.manifest.recipe or {})
             return cls(members, decision, decision.probability, drawn)
         members, decision = detector.members_, detector.decision_
         return cls(
@@ -181,7 +182,7 @@ class _Tested:
             decision,
             # A detector that asks its members in turn decides by other probabilities.
             getattr(detector, "probability_of", decision.probability),
-            _augmentation(getattr(detector, "facts_", {}).get("recipe") or {}),
+            _drawn(getattr(detector, "facts_", {}).get("recipe") or {}),
             getattr(detector, "precision", "f32"),
         )
 
@@ -221,6 +222,14 @@ class _Scored:
         good = ~np.isnan(table[:, 0])
         p = {one.name: table[good, i] for i, one in enumerate(wanted)}
         return cls(images.take(good), p, tuple(unread), tuple(refused))
+
+
+def _drawn(recipe: Mapping[str, Any]) -> tuple[Augmentation, ...]:
+    """Return what a recipe drew for members, and for the decision where it made copies."""
+    decision = recipe.get("decision")
+    if isinstance(decision, Mapping) and decision.get("copies"):
+        return _augmentation(recipe), _augmentation(decision)
+    return (_augmentation(recipe),)
 
 
 def _augmentation(recipe: Mapping[str, Any]) -> Augmentation:
