@@ -15,6 +15,7 @@ from synthdetect.members.spectrum import SpectralMember
 from synthdetect.training.decide import DecisionPlan
 from synthdetect.training.recipe import (
     Recipe,
+    augmentation_of,
     member_hash,
     only_members,
     read_recipe,
@@ -156,6 +157,55 @@ def test_a_recipe_says_how_members_are_joined(recipe_file):
         calibrator="platt", copies=2, augmentation=Augmentation(jpeg=1)
     )
     assert recipe_to_dict(recipe)["decision"]["augmentation"]["jpeg"] == 1
+
+
+OWN = """
+[augmentation]
+jpeg = 0.5
+webp = 0.25
+
+[[members]]
+kind = "spectral"
+
+[[members]]
+kind = "MobileNetV2"
+weights = "none"
+
+[members.augmentation]
+webp = 0.0
+crop = 0.5
+"""
+
+
+def test_a_member_may_have_an_augmentation_that_differs_from_the_others(recipe_file):
+    recipe = read_recipe(recipe_file(OWN))
+    shared, own = (augmentation_of(member, recipe) for member in recipe.members)
+    assert shared == recipe.augmentation == Augmentation(jpeg=0.5, webp=0.25)
+    assert own == Augmentation(jpeg=0.5, crop=0.5)
+    assert "augmentation" not in recipe_to_dict(recipe)["members"][0]
+    assert recipe_to_dict(recipe)["members"][1]["augmentation"]["crop"] == 0.5
+
+
+def test_a_member_hashes_by_what_it_goes_through_wherever_that_is_said(recipe_file):
+    recipe = read_recipe(recipe_file(OWN))
+    member = recipe.members[1]
+    plain = dataclasses.replace(member, augmentation=None)
+    said_for_all = Recipe(members=(plain,), augmentation=member.augmentation)
+    assert member_hash(member, recipe, "") == member_hash(plain, said_for_all, "")
+    assert member_hash(member, recipe, "") != member_hash(plain, recipe, "")
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ("{ crops = 0.5 }", "member spectral, augmentation: key 'crops' is not known"),
+        ("{ crop = 2.0 }", "crop is 2.0; use 0 to 1"),
+        ("true", "member spectral: augmentation is True; write a table"),
+    ],
+)
+def test_an_impossible_augmentation_of_a_member_is_named(recipe_file, own, message):
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(recipe_file(f'[[members]]\nkind = "spectral"\naugmentation = {own}\n'))
 
 
 def test_how_members_are_joined_does_not_train_them_again(recipe_file):

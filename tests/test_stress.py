@@ -130,12 +130,23 @@ def test_the_recipe_of_a_bundle_says_what_training_drew(tiny_bundle, data, tmp_p
     assert given.robustness["jpeg-30"].outside
 
 
-@pytest.mark.parametrize(("copies", "unseen"), [(1, False), (0, True)])
-def test_what_the_decision_learned_from_was_drawn_too(tiny_bundle, data, tmp_path, copies, unseen):
+STRONG = {"augmentation": {"jpeg_quality": [20, 95]}}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "unseen"),
+    [
+        ({"decision": STRONG | {"copies": 1}}, False),
+        ({"decision": STRONG | {"copies": 0}}, True),
+        ({"members": [{"kind": "spectral"}, STRONG]}, False),
+    ],
+)
+def test_what_the_decision_or_one_member_saw_was_drawn_too(
+    tiny_bundle, data, tmp_path, recipe, unseen
+):
     import dataclasses
 
     bundle = read_bundle(tiny_bundle)
-    recipe = {"decision": {"copies": copies, "augmentation": {"jpeg_quality": [20, 95]}}}
     write_bundle(
         tmp_path / "told", dataclasses.replace(bundle.manifest, recipe=recipe), bundle.files
     )

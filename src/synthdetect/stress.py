@@ -225,11 +225,14 @@ class _Scored:
 
 
 def _drawn(recipe: Mapping[str, Any]) -> tuple[Augmentation, ...]:
-    """Return what a recipe drew for members, and for the decision where it made copies."""
-    decision = recipe.get("decision")
+    """Return what a recipe drew: for its members, and for the decision where it made copies."""
+    decision, members = recipe.get("decision"), recipe.get("members")
+    parts = [recipe]
     if isinstance(decision, Mapping) and decision.get("copies"):
-        return _augmentation(recipe), _augmentation(decision)
-    return (_augmentation(recipe),)
+        parts.append(decision)
+    if isinstance(members, Sequence):
+        parts += [m for m in members if isinstance(m, Mapping) and "augmentation" in m]
+    return tuple(_augmentation(part) for part in parts)
 
 
 def _augmentation(recipe: Mapping[str, Any]) -> Augmentation:

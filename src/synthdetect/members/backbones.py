@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synthdetect.errors import RecipeError
+from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import CenterCrop, View
 from synthdetect.members.networks import Network, of_keras, residual, sequential
 from synthdetect.members.schedule import Schedule
@@ -156,6 +157,8 @@ class BackboneMember:
         network says of the very crop (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022,
         arXiv:2106.05237). Empty for none.
     schedule : Schedule
+    augmentation : Augmentation or None
+        What its training images go through, if not what the recipe says for all members.
     """
 
     kind: str
@@ -166,6 +169,7 @@ class BackboneMember:
     dropout: float = 0.2
     teacher: str = ""
     schedule: Schedule = field(default_factory=Schedule)
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         backbone = BACKBONES[self.kind]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.errors import BundleError, DataError, RecipeError
+from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import Crops, View
 from synthdetect.members.spectral_features import SIZE, feature_names, features
 
@@ -52,6 +53,8 @@ class SpectralMember:
         Of Adam.
     weight_decay : float, default=1.0
         scikit-learn's `alpha`: L2 penalty, shared out over the samples.
+    augmentation : Augmentation or None
+        What its copies go through, if not what the recipe says for all members.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class SpectralMember:
     n_epochs: int = 20
     learning_rate: float = 3e-4
     weight_decay: float = 1.0
+    augmentation: Augmentation | None = None
 
     kind: ClassVar[str] = "spectral"
 

@@ -24,7 +24,7 @@ from synthdetect.members.spectrum import SpectralMember, SpectralScorer
 from synthdetect.training.decide import Learners, all_logits
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.member import train_members
-from synthdetect.training.recipe import Recipe, recipe_to_dict
+from synthdetect.training.recipe import Recipe, augmentation_of, recipe_to_dict
 from synthdetect.training.spectral import all_features
 
 Floats = NDArray[np.float64]
@@ -155,7 +155,7 @@ class _Training:
         facts = {
             "view": view_to_dict(member.view),
             "copies": member.copies,
-            "augmentation": asdict(self.recipe.augmentation),
+            "augmentation": asdict(augmentation_of(member, self.recipe)),
             "seed": self.recipe.seed,
             "data": self.data.sha256 + _digest(self.data),
         }
@@ -169,7 +169,7 @@ class _Training:
             member,
             self.data,
             rows,
-            augmentation=self.recipe.augmentation,
+            augmentation=augmentation_of(member, self.recipe),
             seed=self.recipe.seed,
             log=self.log,
         )

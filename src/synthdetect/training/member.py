@@ -16,7 +16,13 @@ from synthdetect.runtime.openvino import Graph
 from synthdetect.training.export import export_graph
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.network import train_network
-from synthdetect.training.recipe import Recipe, member_hash, member_options, teacher_of
+from synthdetect.training.recipe import (
+    Recipe,
+    augmentation_of,
+    member_hash,
+    member_options,
+    teacher_of,
+)
 from synthdetect.training.sequence import Teacher
 from synthdetect.training.spectral import train_spectral
 
@@ -84,7 +90,7 @@ def _train_member(
 ) -> TrainedMember:
     fingerprint = member_hash(member, recipe, train.sha256 or _content_sha256(train))
     options: dict[str, Any] = {
-        "augmentation": recipe.augmentation,
+        "augmentation": augmentation_of(member, recipe),
         "seed": recipe.seed,
         "fingerprint": fingerprint,
         "folder": folder,

@@ -32,7 +32,7 @@ class Recipe:
     members : tuple of members
         Each with its own view and schedule.
     augmentation : Augmentation
-        The same for every member and both classes.
+        The same for both classes, and for every member that has none of its own.
     seed : int
     pairs : tuple of (str, str)
         A real and a synthetic source that share crop, size and history: measured on their own.
@@ -124,6 +124,8 @@ def member_options(member: AnyMember) -> dict[str, Any]:
     """Return a member's options as JSON-ready values, weights by file name."""
     options = dataclasses.asdict(member) | {"kind": member.kind}
     options["view"] = view_to_dict(member.view)
+    if member.augmentation is None:
+        del options["augmentation"]
     if options.get("weights"):
         options["weights"] = Path(options["weights"]).name
     return options
@@ -144,13 +146,18 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     return told
 
 
+def augmentation_of(member: AnyMember, recipe: Recipe) -> Augmentation:
+    """Return what the training images of a member go through."""
+    return member.augmentation or recipe.augmentation
+
+
 def member_hash(member: AnyMember, recipe: Recipe, data_sha256: str) -> str:
     """Return the SHA-256 of all that decides how a member comes out; its view chooses the epoch."""
     teacher = teacher_of(member, recipe)
     facts = {
         "teacher": teacher and member_hash(teacher, recipe, data_sha256),
-        "member": member_options(member),
-        "augmentation": recipe.augmentation.facts(),
+        "member": member_options(dataclasses.replace(member, augmentation=None)),
+        "augmentation": augmentation_of(member, recipe).facts(),
         "seed": recipe.seed,
         "data": data_sha256,
     }
@@ -219,7 +226,8 @@ def _recipe(table: dict[str, Any], folders: list[Path]) -> Recipe:
         options["augmentation"] = _build(Augmentation, options["augmentation"], "augmentation")
     if "decision" in options:
         options["decision"] = _decision(options["decision"])
-    options["members"] = tuple(_member(member, folders) for member in members)
+    shared = table.get("augmentation", {})
+    options["members"] = tuple(_member(member, folders, shared) for member in members)
     return _build(Recipe, options, "recipe")
 
 
@@ -233,7 +241,8 @@ def _decision(table: Any) -> DecisionPlan:
     return _build(DecisionPlan, options, "decision")
 
 
-def _member(table: Any, folders: list[Path]) -> AnyMember:
+def _member(table: Any, folders: list[Path], shared: Mapping[str, Any]) -> AnyMember:
+    """Make a member; what its own augmentation does not say is as in that of the recipe."""
     if not isinstance(table, dict):
         raise RecipeError(f"members has {table!r}; write [[members]] for each")
     options = dict(table)
@@ -252,6 +261,12 @@ def _member(table: Any, folders: list[Path]) -> AnyMember:
             options["view"] = view_from_dict(options["view"])
         except ValueError as error:
             raise RecipeError(f"{where}: {error}") from error
+    own = options.get("augmentation")
+    if isinstance(own, dict):
+        where_drawn = f"{where}, augmentation"
+        options["augmentation"] = _build(Augmentation, {**shared, **own}, where_drawn)
+    elif own is not None:
+        raise RecipeError(f"{where}: augmentation is {own!r}; write a table")
     if "schedule" in options:
         options["schedule"] = _build(Schedule, options["schedule"], f"{where}, schedule")
     if "weights" in options:
