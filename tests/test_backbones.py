@@ -175,3 +175,9 @@ def test_members_are_values():
         kind="MobileNetV2", name="mobilenetv2", view=CenterCrop(96)
     )
     assert np.unique([hash(MobileNetV2()), hash(MobileNetV2())]).size == 1
+
+
+@pytest.mark.parametrize("kind", list(BACKBONES))
+def test_float16_holds_what_is_taken_off_the_pixels(kind):
+    offset = np.asarray(BACKBONES[kind].offset)
+    np.testing.assert_array_equal(offset.astype(np.float16), offset)

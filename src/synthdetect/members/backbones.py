@@ -121,12 +121,13 @@ BACKBONES = {
     "Xception": Backbone(
         network=of_keras("Xception"), size=299, min_size=71, unfreeze_from="block13_sepconv1"
     ),
-    # The mean of ImageNet's red, green and blue, as its ImageNet weights expect.
+    # The mean of ImageNet's red, green and blue (123.68, 116.779, 103.939), as its ImageNet weights
+    # expect, in numbers that a graph's float16 holds: it would round them, and Keras would not.
     "ResNet50": Backbone(
         network=of_keras("ResNet50"),
         size=224,
         scale=1.0,
-        offset=(-123.68, -116.779, -103.939),
+        offset=(-123.6875, -116.75, -103.9375),
         unfreeze_from="conv5_block1_1_conv",
     ),
     "residual": Backbone(network=residual, size=128, unfreeze_from="block_6_expand"),
