@@ -8,7 +8,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from conftest import labelled_arrays
-from synthdetect.auditing.model_card import measured, model_card, pairs_of, read_texts
+from synthdetect.auditing.card_texts import read_texts
+from synthdetect.auditing.model_card import measured, model_card, pairs_of
 from synthdetect.bundle.card_text import as_markdown
 from synthdetect.bundle.format import read_bundle
 from synthdetect.cli import app

@@ -16,7 +16,7 @@ import typer.main
 from PIL import Image
 
 import synthdetect
-from synthdetect.auditing.model_card import read_texts
+from synthdetect.auditing.card_texts import read_texts
 from synthdetect.bundle.card_text import as_markdown
 from synthdetect.bundle.entries import FileEntry, MemberEntry
 from synthdetect.bundle.hub import bundled_names, open_bundle

@@ -1,10 +1,7 @@
 """A model card from what is measured: evaluation, stress test and sources that were left out."""
 
-import json
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from synthdetect.auditing.card_rows import (
     reshipping_rows,
     stress_rows,
 )
+from synthdetect.auditing.card_texts import CardTexts, card_of
 from synthdetect.bundle.model_card import (
     LEFT_OUT,
     OVERALL,
@@ -29,7 +27,7 @@ from synthdetect.bundle.model_card import (
 )
 from synthdetect.data.dataset import Dataset, group_names
 from synthdetect.detector import Detector
-from synthdetect.errors import BundleError, DataError
+from synthdetect.errors import DataError
 from synthdetect.evaluation.evaluate import evaluate
 from synthdetect.evaluation.figures import Evaluation
 from synthdetect.evaluation.left_out import LeaveOneOut
@@ -37,33 +35,6 @@ from synthdetect.evaluation.metrics import figures
 
 # More groups than this are names, not groups to compare.
 _MOST_GROUPS = 20
-# JSON keeps every digit of a threshold; this is for whoever rewrote the file.
-_SAME_THRESHOLD = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardTexts:
-    """What a publisher says; figures are measured and have no place in it.
-
-    Parameters
-    ----------
-    intended_use : str
-    not_for, known_failures : tuple of str
-    training_cost : str
-        Time and energy.
-    left_out : str
-        How the detectors of `--left-out` differ from this one.
-    groups : tuple of str, optional
-        Columns of the data by which figures are told; by default all of 2 to 20 words that split
-        the images in a way of their own. `source` always is, where it is known.
-    """
-
-    intended_use: str
-    not_for: tuple[str, ...] = ()
-    known_failures: tuple[str, ...] = ()
-    training_cost: str = ""
-    left_out: str = ""
-    groups: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,51 +50,6 @@ class Measured:
 
     evaluation: Evaluation
     images: Dataset
-
-
-def read_texts(path: str | Path) -> CardTexts:
-    """Read the words of a model card.
-
-    Parameters
-    ----------
-    path : str or Path
-        A TOML file with the fields of `CardTexts` as keys. Line breaks within a text are spaces.
-
-    Returns
-    -------
-    texts : CardTexts
-
-    Raises
-    ------
-    DataError
-        If it is not TOML, `intended_use` is missing, a key or a value is none of these, or a text
-        is too long or not printable.
-    """
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path}: not a readable TOML file ({error})") from error
-    known = [field.name for field in fields(CardTexts)]
-    if unknown := sorted(set(table) - set(known)):
-        raise DataError(f"{path}: key {unknown[0]!r} is unknown; use {', '.join(known)}")
-    if "intended_use" not in table:
-        raise DataError(f"{path}: intended_use is missing; say what the detector is for")
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        if name in ("not_for", "known_failures", "groups"):
-            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-                raise DataError(f"{path}: {name} is {value!r}; give a list of texts")
-            values[name] = tuple(" ".join(one.split()) for one in value)
-        elif not isinstance(value, str):
-            raise DataError(f"{path}: {name} is {value!r}; give a text")
-        else:
-            values[name] = " ".join(value.split())
-    texts = CardTexts(**values)
-    try:  # before hours of measuring
-        _card(texts, threshold=0.0, notes={LEFT_OUT: texts.left_out} if texts.left_out else {})
-    except BundleError as error:
-        raise DataError(f"{path}: {error}") from error
-    return texts
 
 
 def measured(
@@ -241,70 +167,7 @@ def model_card(
         notes[LEFT_OUT] = " ".join(filter(None, (_told(left_out), texts.left_out)))
     told = {row.group for row in rows}
     notes = {group: note for group, note in notes.items() if note and group in told}
-    return _card(texts, threshold=evaluation.threshold, notes=notes, rows=tuple(rows))
-
-
-def read_stress(path: str | Path, *, threshold: float) -> dict[str, Any]:
-    """Read what `synthdetect stress --format json` wrote of a detector.
-
-    Parameters
-    ----------
-    path : str or Path
-    threshold : float
-        The detector's.
-
-    Returns
-    -------
-    stress : dict
-        For `model_card`.
-
-    Raises
-    ------
-    DataError
-        If it is something else, or was taken at another threshold.
-    """
-    read = _read_json(path)
-    try:
-        taken = float(read["threshold"])
-        rows: list[CardRow] = [*stress_rows(read), *reshipping_rows(read)]
-        if not rows or type(read["seed"]) is not int:
-            raise KeyError("perturbations")
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        what = "is not what synthdetect stress --format json writes"
-        raise DataError(f"{path}: {what} ({type(error).__name__}: {error})") from error
-    if abs(taken - threshold) > _SAME_THRESHOLD:
-        raise DataError(
-            f"{path}: was taken at threshold {taken:.6f}, this detector has {threshold:.6f}: it is "
-            "of another detector; run synthdetect stress with --bundle and this one"
-        )
-    return dict(read)
-
-
-def read_left_out(path: str | Path) -> LeaveOneOut:
-    """Read the `leave-out.json` of `synthdetect compare --leave-out`.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    left_out : LeaveOneOut
-
-    Raises
-    ------
-    DataError
-        If it is something else.
-    """
-    try:
-        read = LeaveOneOut.from_dict(_read_json(path))
-        list(left_out_rows(read))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
-        what = "is not the leave-out.json of synthdetect compare --leave-out"
-        raise DataError(f"{path}: {what} ({type(error).__name__}: {error})") from error
-    return read
+    return card_of(texts, threshold=evaluation.threshold, notes=notes, rows=tuple(rows))
 
 
 def pairs_of(recipe: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -375,28 +238,3 @@ def _told(left_out: LeaveOneOut) -> str:
         f"Trained anew without each {left_out.by} in turn (members: {members}), then measured on "
         "all of its images against held-out images of the other class."
     )
-
-
-def _card(
-    texts: CardTexts,
-    *,
-    threshold: float,
-    notes: Mapping[str, str],
-    rows: tuple[CardRow, ...] = (),
-) -> ModelCard:
-    return ModelCard(
-        intended_use=texts.intended_use,
-        not_for=texts.not_for,
-        known_failures=texts.known_failures,
-        training_cost=texts.training_cost,
-        threshold=threshold,
-        notes=notes,
-        rows=rows,
-    )
-
-
-def _read_json(path: str | Path) -> Any:
-    try:
-        return json.loads(Path(path).read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a readable JSON file ({error})") from error

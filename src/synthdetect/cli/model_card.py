@@ -82,6 +82,8 @@ def model_card(
       130  interrupted; 143  terminated
     """
     from synthdetect.auditing import model_card as making
+    from synthdetect.auditing.card_sources import read_left_out, read_stress
+    from synthdetect.auditing.card_texts import read_texts
     from synthdetect.bundle.card_text import as_markdown, attention
     from synthdetect.bundle.hub import open_bundle
     from synthdetect.bundle.save import save_with_card
@@ -97,12 +99,12 @@ def model_card(
             raise typer.BadParameter(f"{reason}; create it first", param_hint=hint)
     if sign is not None:
         signer(sign)
-    said = making.read_texts(texts)
-    folds = None if left_out is None else making.read_left_out(left_out)
+    said = read_texts(texts)
+    folds = None if left_out is None else read_left_out(left_out)
     opened, detector = open_bundle(bundle), Detector.load(bundle, workers=workers)
     stressed = None
     if stress is not None:
-        stressed = making.read_stress(stress, threshold=detector.threshold_)
+        stressed = read_stress(stress, threshold=detector.threshold_)
     dataset, wanted, _ = measured_part(read_dataset(data), data, split)
     with progress("images", len(dataset), show=not quiet) as advance:
         found = making.measured(

@@ -9,6 +9,14 @@ from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.bounds import counted_rate
 from synthdetect.ensemble.checks import check_scores, check_share
+from synthdetect.ensemble.cutoff import (
+    N_REPLICATES,
+    NO_INTERVAL,
+    all_at_1,
+    check_cost,
+    data_notes,
+    percent,
+)
 from synthdetect.ensemble.cuts import (
     Cuts,
     Indices,
@@ -18,14 +26,6 @@ from synthdetect.ensemble.cuts import (
     pick,
     resampled,
     spread,
-)
-from synthdetect.ensemble.policies import (
-    N_REPLICATES,
-    NO_INTERVAL,
-    all_at_1,
-    check_cost,
-    data_notes,
-    percent,
 )
 from synthdetect.ensemble.threshold import BandThreshold
 from synthdetect.errors import DataError

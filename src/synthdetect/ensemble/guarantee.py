@@ -17,8 +17,8 @@ from synthdetect.ensemble.bounds import (
     upper_limit,
 )
 from synthdetect.ensemble.checks import Floats, check_share
+from synthdetect.ensemble.cutoff import CutoffPolicy, all_at_1, percent
 from synthdetect.ensemble.cuts import Cuts, Indices, pick
-from synthdetect.ensemble.policies import CutoffPolicy, all_at_1, percent
 from synthdetect.errors import DataError
 
 # Shares of the synthetic images at whose scores `MinPrecision` tries to cut; said beforehand, so
