@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=200_000, help="predictions (default: 200000)")
     parser.add_argument("--bundle", default="ensemble-v1")
     parser.add_argument("--mode", choices=["full", "cascade"], default="full")
-    parser.add_argument("--precision", choices=["f32", "bf16", "auto"], default="f32")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--threads", type=int, default=1, help="that share the detector")
     parser.add_argument("--folder", type=Path, default=IMAGES, help="images to reuse")
     parser.add_argument("--json", type=Path)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from scored import columns, labelled, many
 from synthdetect.ensemble import band
 from synthdetect.ensemble.band import Band, ConformalBand
 from synthdetect.ensemble.policies import CostWeighted
@@ -18,21 +19,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:the threshold has no interval",
 )
 
-scores = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1))
-rows = st.lists(st.tuples(st.integers(0, 1), scores), min_size=2, max_size=12)
+rows = labelled(max_size=12)
 costs = st.floats(0.01, 20)
-
-
-def columns(drawn):
-    y, p = (np.array(column) for column in zip(*drawn, strict=True))
-    assume(0 < y.sum() < len(y))
-    return y, p.astype(float)
-
-
-def images(n, seed, strength=1.0):
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 2
-    return y, 1 / (1 + np.exp(-rng.normal(strength * (2 * y - 1), 1.0)))
 
 
 def cost_of(policy, y, p, low, high):
@@ -71,7 +59,7 @@ def test_band_equals_brute_force_over_all_pairs_of_cuts(
 
 
 def test_a_review_that_costs_more_than_errors_leaves_no_band_and_the_cost_weighted_cutoff():
-    y, p = images(400, 0)
+    y, p = many(400, 0)
     learned = Band(false_positive=2, false_negative=1, review=5).fit(y, p)
     cutoff = CostWeighted(false_positive=2, false_negative=1).fit(y, p)
     assert learned.low == learned.high == cutoff.value
@@ -79,7 +67,7 @@ def test_a_review_that_costs_more_than_errors_leaves_no_band_and_the_cost_weight
 
 
 def test_the_band_widens_when_review_gets_cheaper():
-    y, p = images(2000, 1)
+    y, p = many(2000, 1)
     widths = []
     for review in (0.4, 0.2, 0.05):
         learned = Band(review=review).fit(y, p, n_replicates=0)
@@ -97,7 +85,7 @@ def test_the_ends_of_a_band_without_errors_still_have_intervals():
 
 
 def test_rates_add_up():
-    y, p = images(500, 2)
+    y, p = many(500, 2)
     learned = Band(review=0.1).fit(y, p)
     decided = learned.decide(p)
     assert learned.false_positive_rate.value == np.mean(decided[y == 0] == "synthetic")
@@ -116,8 +104,8 @@ def test_rates_add_up():
 def test_conformal_band_keeps_both_wrong_decisions_below_alpha_on_average(strength):
     wrong = []
     for seed in range(300):
-        learned = ConformalBand(0.1).fit(*images(200, seed, strength), n_replicates=0)
-        y, p = images(400, 10_000 + seed, strength)
+        learned = ConformalBand(0.1).fit(*many(200, seed, strength), n_replicates=0)
+        y, p = many(400, 10_000 + seed, strength)
         decided = learned.decide(p)
         wrong.append((np.mean(decided[y == 0] == "synthetic"), np.mean(decided[y == 1] == "real")))
     mean = np.mean(wrong, axis=0)
@@ -169,7 +157,7 @@ def test_one_cut_of_a_conformal_band_is_in_the_middle_for_tiny_scores_too():
 
 
 def test_a_good_detector_needs_no_band():
-    learned = ConformalBand(0.1).fit(*images(1000, 3, strength=3.0))
+    learned = ConformalBand(0.1).fit(*many(1000, 3, strength=3.0))
     assert learned.low == learned.high
 
 
@@ -177,9 +165,9 @@ def test_a_good_detector_needs_no_band():
 def test_conformal_band_decides_as_crepes_does(alpha):
     extras = pytest.importorskip("crepes.extras")
     crepes = pytest.importorskip("crepes")
-    y, p = images(300, 4, strength=0.6)
+    y, p = many(300, 4, strength=0.6)
     learned = ConformalBand(alpha).fit(y, p, n_replicates=0)
-    _, new_p = images(2000, 5, strength=0.6)
+    _, new_p = many(2000, 5, strength=0.6)
     proba, new = np.column_stack([1 - p, p]), np.column_stack([1 - new_p, new_p])
     classifier = crepes.ConformalClassifier().fit(extras.hinge(proba, [0, 1], y), bins=y)
     bins = np.array([np.zeros(len(new_p), int), np.ones(len(new_p), int)])

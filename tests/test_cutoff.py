@@ -1,42 +1,14 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scored import columns, few_images_are_meant, labelled, many, rates
 from synthdetect.ensemble import cutoff, cuts
+from synthdetect.ensemble.bounds import counted_rate
 from synthdetect.ensemble.policies import CostWeighted, EqualError, FBeta, Fixed, Youden
 
-# Few drawn images are meant here; one test below is of the warning.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:the threshold is learned on",
-    "ignore:the threshold is judged on",
-    "ignore:all scores",
-    "ignore:the classes are separated",
-    "ignore:the threshold has no interval",
-)
-
-# A coarse grid, so that ties are common, and any float.
-scores = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1))
-rows = st.lists(st.tuples(st.integers(0, 1), scores), min_size=2, max_size=25)
-costs = st.floats(0.01, 100)
-prevalences = st.one_of(st.none(), st.floats(0.01, 0.99))
-
-
-def columns(drawn):
-    y, p = (np.array(column) for column in zip(*drawn, strict=True))
-    assume(0 < y.sum() < len(y))
-    return y, p.astype(float)
-
-
-def rates(y, p, value):
-    called = p >= value
-    return called[y == 0].mean(), 1 - called[y == 1].mean()
-
-
-def many(n, seed=0, strength=1.0):
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 2
-    return y, 1 / (1 + np.exp(-rng.normal(strength * (2 * y - 1), 1.0)))
+pytestmark = few_images_are_meant
 
 
 def test_rates_are_those_at_the_threshold_with_exact_intervals():
@@ -96,7 +68,7 @@ def test_the_interval_is_that_of_fits_on_resampled_images(policy):
 
 
 @settings(deadline=None, max_examples=40)
-@given(drawn=rows, seed=st.integers(0, 1000))
+@given(drawn=labelled(), seed=st.integers(0, 1000))
 def test_gaps_of_replicates_lie_between_scores_that_were_drawn(drawn, seed):
     found = cuts.cuts_of(*columns(drawn))
     _, replicates = cuts.resampled(found, 3, seed)
@@ -178,7 +150,7 @@ def test_an_interval_at_a_fixed_threshold_covers_the_true_rate_as_often_as_it_sa
     for true in (0.05, 0.1, 0.3):
         counts = rng.binomial(1000, true, 20_000)
         found, n_times = np.unique(counts, return_counts=True)
-        intervals = [cutoff.counted_rate(int(k), 1000) for k in found]
+        intervals = [counted_rate(int(k), 1000) for k in found]
         covered = np.array([rate.low <= true <= rate.high for rate in intervals])
         assert 0.93 <= np.average(covered, weights=n_times) <= 0.975
 

@@ -4,39 +4,20 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scored import columns, few_images_are_meant, labelled, many, rates
 from synthdetect.ensemble import cuts, policies
 from synthdetect.ensemble.policies import CostWeighted, EqualError, FBeta, Fixed, Youden
 from synthdetect.ensemble.threshold import Threshold
 from synthdetect.errors import DataError
 
-# Few drawn images are meant here; one test below is of the warning.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:the threshold is learned on",
-    "ignore:the threshold is judged on",
-    "ignore:all scores",
-    "ignore:the classes are separated",
-    "ignore:the threshold has no interval",
-)
+pytestmark = few_images_are_meant
 
-# A coarse grid, so that ties are common, and any float.
-scores = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1))
-rows = st.lists(st.tuples(st.integers(0, 1), scores), min_size=2, max_size=25)
+rows = labelled()
 costs = st.floats(0.01, 100)
 prevalences = st.one_of(st.none(), st.floats(0.01, 0.99))
-
-
-def columns(drawn):
-    y, p = (np.array(column) for column in zip(*drawn, strict=True))
-    assume(0 < y.sum() < len(y))
-    return y, p.astype(float)
-
-
-def rates(y, p, value):
-    called = p >= value
-    return called[y == 0].mean(), 1 - called[y == 1].mean()
 
 
 def cost_of(policy, y, p, value):
@@ -281,7 +262,7 @@ def test_fixed_warns_of_rates_that_few_images_cannot_tell():
     with pytest.warns(UserWarning, match="judged on 1 real images, fewer than 20"):
         learned = Fixed(0.5).fit([0, 1], [0.2, 0.8])
     assert len(learned.notes) == 2
-    assert Fixed(0.5).fit([0, 1] * 50, [0.2, 0.8] * 50).notes == ()
+    assert Fixed(0.5).fit(*many(100)).notes == ()
 
 
 def test_fixed_refuses_a_value_outside_0_and_1():
