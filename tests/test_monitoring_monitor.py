@@ -123,6 +123,17 @@ def test_a_reference_of_recorded_images_ends_the_alarm(tmp_path):
     assert max(one.psi for one in report.newest.drift) < 0.1
 
 
+def test_values_with_many_digits_are_the_same_on_both_sides(tmp_path):
+    monitor = started(tmp_path / "m.db")
+    size = {"width": [4032] * 1000, "height": [3024] * 1000}  # 12.192768 megapixels
+    monitor.record(two_members(1000, 0.05, 2), when=1000.0, facts=size)
+    monitor.rebase(since=0.0, until=2000.0)
+    monitor.record(two_members(1000, 0.05, 3), when=3000.0, facts=size)
+    report = Monitor.open(tmp_path / "m.db").report(window="1h", until=3001.0)
+    assert report.alarms == ()
+    assert max(one.psi for one in report.newest.drift) < 0.1
+
+
 def test_a_store_keeps_its_reference_and_its_detector_may_come_back(tmp_path):
     monitor = started(tmp_path / "m.db")
     again = started(tmp_path / "m.db", reference=np.full(60, 0.5))

@@ -73,6 +73,8 @@ def test_how_a_stream_is_cut_makes_no_difference(cuts, seed):
     assert parts.alarm == whole.alarm
     assert parts.n == whole.n
     np.testing.assert_allclose(parts.stakes, whole.stakes, rtol=1e-9)
+    assert parts.peak == pytest.approx(whole.peak, rel=1e-9)
+    np.testing.assert_array_equal(parts.counts, whole.counts)
 
 
 def test_false_alarms_are_as_rare_as_stated():

@@ -8,6 +8,7 @@ import numpy as np
 
 from synthdetect.ensemble.checks import Floats
 from synthdetect.evaluation.interval import json_ready
+from synthdetect.monitoring.bins import bin_edges
 from synthdetect.monitoring.quantities import FEWEST
 
 FORMAT = "format"
@@ -89,7 +90,7 @@ def number_drift(quantity: str, values: Floats, reference: Floats) -> Drift:
     from scipy.stats import ks_2samp, wasserstein_distance
 
     test = ks_2samp(values, reference, method="asymp")
-    edges = np.unique(np.quantile(reference, np.arange(1, _N_BINS) / _N_BINS))
+    edges = bin_edges(reference, _N_BINS)
     n_bins = len(edges) + 1
     counts, expected = (
         np.bincount(np.searchsorted(edges, x, side="right"), minlength=n_bins)

@@ -15,8 +15,6 @@ SCORE, DISAGREEMENT = "score", "disagreement"
 # With fewer, tests see little and quantile bins are noise.
 FEWEST = 50
 _MOST = 10_000
-# Of the stored sample; seven digits are what float32 holds.
-_DIGITS = 7
 
 
 def member_quantity(name: str) -> str:
@@ -122,7 +120,7 @@ def reference_of(events: Events, members: Sequence[str], *, seed: int = 0) -> Re
     for name, values in quantities(good, members).items():
         known = values[np.isfinite(values)]
         if len(known) >= FEWEST:
-            samples[name] = np.sort(_rounded(known))
+            samples[name] = np.sort(known)
     return Reference(len(events.readable), samples, format_counts(events), share_flagged(good))
 
 
@@ -136,7 +134,3 @@ def format_counts(events: Events) -> dict[str, int]:
 def share_flagged(events: Events) -> float:
     """Return the share of readable images that were called synthetic; NaN without any."""
     return float(np.mean(events.flagged)) if len(events) else float("nan")
-
-
-def _rounded(values: Floats) -> Floats:
-    return np.array([float(f"{value:.{_DIGITS}g}") for value in values.tolist()])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.ensemble.checks import Floats
+from synthdetect.monitoring.bins import bin_edges
 
 # A new stake is made every so many images, so that a change is bet on soon after it began.
 BLOCK = 64
@@ -90,7 +91,7 @@ class Evidence:
     when log(w_b / K) + growth * images passes log(1/alpha). The delay thus grows with the logarithm
     of the age of the stream and not with the age.
 
-    Values are put into 256 bins with equal shares of the reference. A function of an image alone
+    Values are put into some 256 bins with equal shares of the reference. A function of an image alone
     leaves images exchangeable, so this costs some power and no validity, and the state is small.
 
     Parameters
@@ -156,7 +157,7 @@ class Evidence:
         """
         if not 0 < alpha < 1:
             raise ValueError(f"alpha is {alpha!r}; use a probability between 0 and 1")
-        edges = np.unique(np.quantile(reference, np.arange(1, _N_BINS) / _N_BINS))
+        edges = bin_edges(reference, _N_BINS)
         bins = np.searchsorted(edges, reference, side="right")
         counts = np.bincount(bins, minlength=len(edges) + 1)
         return cls(edges, counts, np.zeros(len(BETS)), 0, 1.0, None, 1 / alpha, seed)
@@ -194,8 +195,10 @@ class Evidence:
             most = float(wealth.max())
             if most >= self.limit:
                 at = int(np.argmax(wealth >= self.limit))
-                n, stakes = n + at + 1, stakes * growth[:, at]
-                return replace(self, counts=counts, stakes=stakes, n=n, peak=most, alarm=n)
+                n, stakes, peak = n + at + 1, stakes * growth[:, at], float(wealth[at])
+                # What came after the alarm, as if it had come in another call.
+                counts = self._ranks(values[: begin + at + 1])[1]
+                return replace(self, counts=counts, stakes=stakes, n=n, peak=peak, alarm=n)
             stakes, peak, begin = stakes * growth[:, -1], max(peak, most), end
         return replace(self, counts=counts, stakes=stakes, n=self.n + len(p), peak=peak)
 
