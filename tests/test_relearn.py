@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from synthdetect.ensemble import relearn as module
 from synthdetect.ensemble.calibrate import Temperature
+from synthdetect.ensemble.cascade import Cascade, learn_cascade
 from synthdetect.ensemble.combine import LinearCombiner
 from synthdetect.ensemble.learn import Decision, deal_folds, learn_decision
 from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
 from synthdetect.ensemble.prevalence import Shifted
-from synthdetect.ensemble.relearn import ForPrevalence, policy_at, relearn
+from synthdetect.ensemble.relearn import ForPrevalence, policy_at, relearn, relearn_cascade
 from synthdetect.ensemble.scaling import PlattScaling, TemperatureScaling
 from synthdetect.ensemble.threshold import Threshold
 from synthdetect.ensemble.voting import SoftVote
@@ -135,6 +136,47 @@ def test_a_prevalence_reaches_a_policy_that_has_none_and_a_calibrator_that_is_le
     assert learned.probability(logits).mean() < 0.1
     assert abs(learned.calibrator.calibrator(BEFORE.combiner(logits)).mean() - 0.5) < 0.02
     assert learned.threshold.policy == "Youden()"
+
+
+def cascade_again(what, *, prevalence=None, seed=1):
+    """A cascade learned again on images unlike its own; before and after, and the new decision."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(4000) < 0.5).astype(int)
+    logits = rng.normal((2 * y - 1)[:, np.newaxis] * [3.0, 2.0, 1.0], 2.0)
+    decision = learn_decision(logits, y, seed=0)
+    cascade = learn_cascade(decision, logits, y, order=[0], max_changed=0.02, seed=0)
+    other = 2 * logits + 1
+    learned = relearn(decision, other, y, what=what, prevalence=prevalence, seed=0)
+    again = relearn_cascade(cascade, learned, other, y, what=what, prevalence=prevalence, seed=0)
+    return cascade, again, learned, other, y
+
+
+def test_a_new_threshold_leaves_the_probabilities_of_a_cascade():
+    cascade, again, *_ = cascade_again("threshold")
+    assert again.stages[0].calibrator == cascade.stages[0].calibrator
+    assert again.stages[0] != cascade.stages[0]
+
+
+def test_a_cascade_s_probabilities_are_for_the_prevalence_too():
+    _, again, learned, logits, y = cascade_again("probability", prevalence=0.01)
+    rare = np.where(y == 1, 0.01 / y.mean(), 0.99 / (1 - y.mean()))
+    p = again.probability(learned, again.masked(learned.combiner, logits))
+    stopped = np.isnan(again.masked(learned.combiner, logits)).any(axis=1)
+    assert stopped.mean() > 0.3
+    expected = np.average(y[stopped], weights=rare[stopped])
+    assert np.average(p[stopped], weights=rare[stopped]) == pytest.approx(expected, rel=0.3)
+
+
+def test_a_stage_that_adds_several_members_is_learned_again():
+    rng = np.random.default_rng(0)
+    y = np.arange(1000) % 2
+    logits = rng.normal((2 * y - 1)[:, np.newaxis] * [3.0, 2.0, 1.0], 1.0)
+    decision = learn_decision(logits, y, seed=0)
+    one = learn_cascade(decision, logits, y, order=[0, 1], seed=0)
+    both = Cascade(one.stages[1:], one.changed, one.stopped[1:])
+    again = relearn_cascade(both, decision, logits, y, what="threshold", seed=0)
+    assert [stage.columns for stage in again.stages] == [(0,), (0, 1)]
+    assert again.stages[1].calibrator == both.stages[0].calibrator
 
 
 def test_a_policy_s_own_prevalence_stays():

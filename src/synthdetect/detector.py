@@ -18,11 +18,11 @@ from synthdetect.bundle.origin import Origin, described
 from synthdetect.bundle.save import save_bundle
 from synthdetect.data.dataset import CLASSES, from_arrays, group_names, labels_to_y
 from synthdetect.ensemble.calibrate import CalibratorLearner
-from synthdetect.ensemble.cascade import Cascade, learn_cascade
+from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
-from synthdetect.ensemble.relearn import What, check_what, relearn
+from synthdetect.ensemble.relearn import What, check_what, relearn, relearn_cascade
 from synthdetect.ensemble.threshold import Policy
 from synthdetect.errors import DataError, ImageError
 from synthdetect.evaluation.evaluate import evaluate
@@ -296,18 +296,17 @@ class Detector(Predictor):
         rows = from_arrays(range(len(logits)), y, groups=groups)
         good = ~np.isnan(logits).all(axis=1)
         names = None if groups is None else group_names(rows)[good]
+        how: dict[str, Any] = {"what": what, "prevalence": prevalence, "groups": names}
+        how |= {"calibrator": learners["calibrator"], "seed": self.random_state}
         learned = relearn(
             decision,
             logits[good],
             rows.y[good],
-            what=what,
-            **learners,
+            combiner=learners["combiner"],
             policy=policy or self.policy,
-            prevalence=prevalence,
-            groups=names,
-            seed=self.random_state,
+            **how,
         )
-        cascade = self._cascade_again(learned, logits[good], rows.y[good], names)
+        cascade = self._cascade_again(learned, logits[good], rows.y[good], how)
         scores = score_quantiles(
             logits[good],
             rows.y[good],
@@ -467,15 +466,13 @@ class Detector(Predictor):
         decision: Decision,
         logits: NDArray[np.float64],
         y: NDArray[np.int64],
-        groups: NDArray[Any] | None,
+        how: Mapping[str, Any],
     ) -> Cascade | None:
         """Learn the bands of the cascade, if there is one, for another decision."""
         if self.cascade_ is None:
             return None
-        order = dict.fromkeys(c for stage in self.cascade_.stages for c in stage.columns)
-        seed = self.random_state
         try:
-            return learn_cascade(decision, logits, y, order=[*order], groups=groups, seed=seed)
+            return relearn_cascade(self.cascade_, decision, logits, y, **how)
         except DataError as error:
             if self.mode == "cascade":
                 raise

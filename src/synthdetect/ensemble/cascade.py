@@ -169,7 +169,7 @@ def learn_cascade(
     *,
     order: Sequence[int],
     max_changed: float = 0.001,
-    calibrator: CalibratorLearner | None = None,
+    calibrator: CalibratorLearner | Sequence[CalibratorLearner] | None = None,
     groups: ArrayLike | None = None,
     n_folds: int = 5,
     seed: int,
@@ -192,8 +192,8 @@ def learn_cascade(
         Columns, in the order in which they are asked; all others come together at the end.
     max_changed : float, default=0.001
         Share of images whose decision may differ from the whole ensemble's, 0 to under 1.
-    calibrator : learner, optional
-        Of each stage; by default `TemperatureScaling()`.
+    calibrator : learner, or one for each stage, optional
+        By default `TemperatureScaling()`.
     groups, n_folds, seed
         As in `learn_decision`.
 
@@ -206,7 +206,8 @@ def learn_cascade(
     DataError
         If logits or labels do not fit, or the first member has no say in the combiner.
     ValueError
-        If `order` names no column, all of them or one twice, or `max_changed` is out of range.
+        If `order` names no column, all of them or one twice, `max_changed` is out of range, or
+        learners are not as many as stages.
     """
     columns, labels = check_examples(logits, y)
     order = tuple(int(column) for column in order)
@@ -215,12 +216,12 @@ def learn_cascade(
         raise ValueError(f"max_changed is {max_changed!r}; use 0 to under 1")
     if np.isnan(decision.combiner(_alone(columns, order[:1]))).any():
         raise DataError(f"member {order[0]} has no say in the combiner; put another first")
-    calibrator = TemperatureScaling() if calibrator is None else calibrator
     fold = deal_folds(labels, groups=groups, n_folds=n_folds, seed=seed)
     prefixes = [order[:k] for k in range(1, min(len(order), columns.shape[1] - 1) + 1)]
+    learners = _for_each_stage(calibrator, len(prefixes))
     # The same for each margin: fitted once.
     folds = [fold == k for k in range(n_folds)]
-    learned = [_Fitted(decision, columns[~k], labels[~k], prefixes, calibrator) for k in folds]
+    learned = [_Fitted(decision, columns[~k], labels[~k], prefixes, learners) for k in folds]
     wanted = decision.threshold.decide(decision.probability(columns))
     n = len(labels)
     for margin in _MARGINS:
@@ -233,7 +234,7 @@ def learn_cascade(
         n_changed = int((decision.threshold.decide(p) != wanted).sum())
         if n_changed <= max_changed * n:
             break
-    whole = _Fitted(decision, columns, labels, prefixes, calibrator)
+    whole = _Fitted(decision, columns, labels, prefixes, learners)
     return Cascade(
         whole.stages(max_changed, margin),
         counted_rate(n_changed, n),
@@ -250,12 +251,12 @@ class _Fitted:
         columns: Floats,
         labels: NDArray[np.int64],
         prefixes: Sequence[tuple[int, ...]],
-        learner: CalibratorLearner,
+        learners: Sequence[CalibratorLearner],
     ) -> None:
         self._threshold = decision.threshold
         self._called = decision.threshold.decide(decision.probability(columns))
         self._learned = []
-        for prefix in prefixes:
+        for prefix, learner in zip(prefixes, learners, strict=True):
             logit = decision.combiner(_alone(columns, prefix))
             calibrator = learner.fit(logit, labels)
             self._learned.append((prefix, calibrator, calibrator(logit)))
@@ -291,6 +292,16 @@ class _Fitted:
         first = float(getattr(self._threshold, "low", self._threshold.value))
         below = max(0.0, float(np.nextafter(first, -1)))
         return min(low, below), max(high, self._threshold.value)
+
+
+def _for_each_stage(
+    calibrator: CalibratorLearner | Sequence[CalibratorLearner] | None, n_stages: int
+) -> Sequence[CalibratorLearner]:
+    if isinstance(calibrator, Sequence):
+        if len(calibrator) != n_stages:
+            raise ValueError(f"calibrator has {len(calibrator)} learners for {n_stages} stages")
+        return calibrator
+    return [TemperatureScaling() if calibrator is None else calibrator] * n_stages
 
 
 def _alone(columns: Floats, prefix: tuple[int, ...]) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.calibrate import CalibratorLearner
+from synthdetect.ensemble.cascade import Cascade, learn_cascade
 from synthdetect.ensemble.checks import check_share
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import Decision, learn_decision
@@ -152,6 +153,55 @@ def relearn(
         groups=groups,
         n_folds=n_folds,
         seed=seed,
+    )
+
+
+def relearn_cascade(
+    cascade: Cascade,
+    decision: Decision,
+    logits: ArrayLike,
+    y: ArrayLike,
+    *,
+    what: What,
+    calibrator: CalibratorLearner | None = None,
+    prevalence: float | None = None,
+    groups: ArrayLike | None = None,
+    seed: int,
+) -> Cascade:
+    """Learn the bands of a cascade again for a decision that `relearn` returned.
+
+    What the stages say is learned again if, and as, what the whole ensemble says was: for the same
+    prevalence, by the same kind of calibrator.
+
+    Parameters
+    ----------
+    cascade : Cascade
+        Says which members are asked in which order.
+    decision : Decision
+        The new one.
+    logits, y, what, calibrator, prevalence, groups, seed
+        As `relearn` had them.
+
+    Returns
+    -------
+    cascade : Cascade
+
+    Raises
+    ------
+    DataError
+        As `learn_cascade`.
+    """
+    order = [*dict.fromkeys(column for stage in cascade.stages for column in stage.columns)]
+    learner = TemperatureScaling() if calibrator is None else calibrator
+    if prevalence is not None and what != "threshold":
+        learner = ForPrevalence(learner, prevalence)
+    kept = {frozenset(stage.columns): Kept(stage.calibrator) for stage in cascade.stages}
+    learners = [
+        kept.get(frozenset(order[: k + 1]), learner) if what == "threshold" else learner
+        for k in range(min(len(order), decision.combiner.n_members - 1))
+    ]
+    return learn_cascade(
+        decision, logits, y, order=order, calibrator=learners, groups=groups, seed=seed
     )
 
 
