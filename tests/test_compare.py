@@ -56,6 +56,18 @@ def test_a_detector_does_not_differ_from_itself():
     assert got.mcnemar.p_value == got.auroc.p_value == 1
 
 
+@pytest.mark.parametrize("n", [2, 6])
+def test_pairs_that_all_differ_by_the_same_have_no_interval(n):
+    y = np.arange(n) % 2
+    good, poor = (evaluate(y, p, 0.5) for p in (0.1 + 0.8 * y, 0.6 - 0.2 * y))
+    got = compare(good, poor)
+    for figure in (got.accuracy, got.log_loss, got.brier):
+        assert figure.value != 0
+        assert np.isnan([figure.low, figure.high, figure.p_value]).all()
+    assert got.mcnemar.p_value == pytest.approx(2 ** (1 - n))
+    assert "nan" not in str(got).lower()
+
+
 @pytest.mark.slow
 def test_equals_differ_as_often_as_chance_would():
     p_values = np.array(

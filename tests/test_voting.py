@@ -155,6 +155,19 @@ def test_weights_do_not_depend_on_the_unit_of_the_logits():
     np.testing.assert_allclose(small, large, atol=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1e3, 1e6])
+def test_a_member_of_another_unit_is_not_silenced(unit):
+    logits, y = member_logits(2000, 6, [2.0, 0.2])
+    equal = np.array(SoftVote().fit(logits, y).weights)
+    found = np.array(SoftVote().fit(logits * [1.0, unit], y).weights) * [1.0, unit]
+    np.testing.assert_allclose(found / found.sum(), equal, atol=1e-4)
+
+
+def test_a_member_that_always_says_zero_gets_no_weight():
+    logits, y = member_logits(300, 7, [1.0, 1.0])
+    assert SoftVote().fit(logits * [1.0, 0.0], y).weights == (1.0, 0.0)
+
+
 def test_weights_do_not_depend_on_the_order_of_the_images():
     logits, y = member_logits(300, 5, [0.5, 1.0])
     turned = SoftVote().fit(logits[::-1], y[::-1]).weights

@@ -185,9 +185,10 @@ def _nonnegative_logistic(columns: Floats, y: Labels) -> Floats:
     """Return v >= 0 that minimises the log loss of sigmoid(columns @ v), up to a common scale."""
     from scipy.optimize import minimize
 
-    scale = float(np.sqrt(np.mean(columns**2)))
-    if scale == 0:
-        return np.zeros(columns.shape[1])
+    # Each member by its own size, or the ridge would tell a member of small logits to be silent.
+    scale = np.sqrt(np.mean(columns**2, axis=0))
+    speaks = scale > 0
+    scale[~speaks] = 1.0
     # Signed, the loss of a row is log(1 + exp(-margin)).
     signed = columns / scale * np.where(y == 1, 1.0, -1.0)[:, np.newaxis]
 
@@ -201,10 +202,10 @@ def _nonnegative_logistic(columns: Floats, y: Labels) -> Floats:
     n_members = columns.shape[1]
     result = minimize(
         loss_and_gradient,
-        np.full(n_members, 1 / n_members),
+        speaks / n_members,
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0.0, None)] * n_members,
+        bounds=[(0.0, None if speaks_here else 0.0) for speaks_here in speaks],
         options={"maxiter": 2000, "maxfun": 20000, "ftol": 1e-15, "gtol": 1e-9},
     )
-    return np.asarray(result.x, dtype=np.float64)
+    return np.asarray(result.x / scale, dtype=np.float64)

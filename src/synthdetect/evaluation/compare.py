@@ -8,7 +8,7 @@ import numpy as np
 
 from synthdetect.ensemble.checks import Floats
 from synthdetect.errors import DataError
-from synthdetect.evaluation.interval import Difference, json_ready, upper_tail
+from synthdetect.evaluation.interval import NO_VARIANCE, Difference, json_ready, upper_tail
 from synthdetect.evaluation.metrics import log_losses
 from synthdetect.evaluation.ranking import auroc_difference
 from synthdetect.evaluation.resample import replicate_counts
@@ -77,7 +77,8 @@ def compare(
     """Compare two detectors on the same images, pair by pair.
 
     Differences of accuracy, log loss and Brier score have percentile intervals of a paired
-    bootstrap, stratified by class and by the clusters of `a`, where it has some.
+    bootstrap, stratified by class and by the clusters of `a`, where it has some; none where all
+    pairs of a class differ by the same, as those of very few images may.
 
     Parameters
     ----------
@@ -184,7 +185,14 @@ def _check_pair(a: "Evaluation", b: "Evaluation") -> None:
 
 
 def _difference(images: Floats, drawn: Floats, confidence: float) -> Difference:
-    """Return a mean difference with its percentile interval and the p-value that fits it."""
+    """Return a mean difference with its percentile interval and the p-value that fits it.
+
+    NaN where the bootstrap has no spread and the difference is not 0.
+    """
+    if np.ptp(drawn) <= NO_VARIANCE and images.any():
+        # All pairs of a class differ by the same, as two images may: nothing is known of others.
+        nothing = float("nan")
+        return Difference(float(images.mean()), nothing, nothing, len(images), nothing)
     tail = upper_tail(confidence)
     low, high = np.quantile(drawn, [tail, 1 - tail])
     rarer = min(np.sum(drawn <= 0), np.sum(drawn >= 0))

@@ -228,7 +228,9 @@ def gap_cells(evaluation: "Evaluation", name: str) -> list[tuple[str, ...]]:
 
 
 def p_text(p_value: float) -> str:
-    """Return a p-value as text, never as 0."""
+    """Return a p-value as text, never as 0; NaN is "unknown"."""
+    if np.isnan(p_value):
+        return "unknown"
     return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.4f}"
 
 

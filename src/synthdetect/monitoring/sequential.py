@@ -91,8 +91,9 @@ class Evidence:
     when log(w_b / K) + growth * images passes log(1/alpha). The delay thus grows with the logarithm
     of the age of the stream and not with the age.
 
-    Values are put into some 256 bins with equal shares of the reference. A function of an image alone
-    leaves images exchangeable, so this costs some power and no validity, and the state is small.
+    Values are put into some 256 bins with equal shares of the reference. A function of an image
+    alone leaves images exchangeable, so this costs some power and no validity, and the state is
+    small.
 
     Parameters
     ----------
