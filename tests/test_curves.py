@@ -88,6 +88,16 @@ def test_areas_have_their_value_inside_and_clusters_widen_them():
         assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
 
+@pytest.mark.parametrize(("n_real", "n_synthetic"), [(265, 50), (30, 30), (997, 61)])
+def test_a_perfect_partial_area_is_1_whatever_rounding_leaves(n_real, n_synthetic):
+    y = np.repeat([0, 1], [n_real, n_synthetic])
+    p = np.linspace(0, 1, len(y))
+    counts = replicate_counts(y, None, 50, np.random.default_rng(0))
+    _, partial = area_estimates(y, p, counts, max_fpr=0.1)
+    assert (partial.value, partial.high) == (1, 1)
+    assert partial.low > 0.5 + 0.5 * (0.025 ** (1 / min(n_synthetic, n_real // 10)) - 0.2)
+
+
 def test_perfect_areas_stay_uncertain():
     y = np.arange(100) % 2
     precision, partial = areas(y, y.astype(float))

@@ -91,6 +91,16 @@ def test_one_class_leaves_what_needs_both_undefined(label):
     json.loads(got.to_json())
 
 
+def test_images_of_no_cluster_are_each_their_own_and_of_no_group_in_none():
+    y, p = drawn(60)
+    alone = evaluate(y, p, 0.5, cluster=np.arange(60)).accuracy
+    for nothing in ([None] * 60, [""] * 60, [None, ""] * 30):
+        assert evaluate(y, p, 0.5, cluster=nothing).accuracy == alone
+    groups = ["a"] * 30 + [None] * 30
+    (grouping,) = evaluate(y, p, 0.5, groups=groups).groupings.values()
+    assert list(grouping.groups) == ["a"]
+
+
 def test_clusters_widen_intervals_of_all_kinds():
     y, p = drawn(200)
     copies = np.repeat(np.arange(200), 4)

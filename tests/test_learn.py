@@ -240,5 +240,27 @@ def test_decision_description_is_refused_by_field(learned, changed, message):
         Decision.from_dict(learned.to_dict() | changed)
 
 
+def test_rows_of_no_group_are_each_their_own():
+    y = np.arange(60) % 2
+    some = np.where(np.arange(60) < 20, None, np.arange(60) // 4).astype(object)
+    fold = deal_folds(y, groups=some, seed=0)
+    alone = deal_folds(y, groups=[None] * 60, seed=0)
+    assert np.bincount(alone).tolist() == [12] * 5
+    assert len(set(fold[:20].tolist())) == 5
+    assert all(len(set(fold[k : k + 4].tolist())) == 1 for k in range(20, 60, 4))
+    with pytest.raises(DataError, match="groups has shape"):
+        deal_folds(y, groups=[None], seed=0)
+
+
+def test_groups_of_several_types_are_told_apart_by_their_text():
+    y = np.arange(60) % 2
+    mixed = np.array([str(i // 4) if i % 8 < 4 else i // 4 for i in range(60)], dtype=object)
+    np.testing.assert_array_equal(
+        deal_folds(y, groups=mixed, seed=0) == deal_folds(y, groups=mixed, seed=0)[0],
+        deal_folds(y, groups=mixed.astype(str), seed=0)
+        == deal_folds(y, groups=mixed.astype(str), seed=0)[0],
+    )
+
+
 def test_docstring_examples_run():
     assert doctest.testmod(learn).failed == 0

@@ -67,6 +67,27 @@ def test_groups_stay_on_one_side(fitted):
         MemberClassifier(MEMBER).fit(images, y, groups=[i // 15 for i in range(60)])
 
 
+def test_another_trained_member_takes_its_place_at_once(detector, fitted, images):
+    classifier = MemberClassifier(fitted.member_)
+    classifier.decision_function(images)
+    classifier.set_params(member=detector.members_[0])
+    expected = MemberClassifier(detector.members_[0]).decision_function(images)
+    np.testing.assert_array_equal(classifier.decision_function(images), expected)
+
+
+@pytest.mark.parametrize("weights", [[1], [0.0] * 12, [-1.0] + [1.0] * 11, [np.nan] * 12, "x"])
+def test_impossible_weights_are_refused(fitted, images, weights):
+    with pytest.raises(DataError, match="weight"):
+        fitted.score(images, [0] * 6 + [1] * 6, sample_weight=weights)
+
+
+def test_weights_count(fitted, images):
+    right = fitted.predict(images) == "synthetic"
+    weights = np.arange(12.0)
+    expected = np.average(right, weights=weights)
+    assert fitted.score(images, [1] * 12, sample_weight=weights) == pytest.approx(expected)
+
+
 def test_copies_predict_the_same(fitted, images):
     np.testing.assert_array_equal(
         copy.deepcopy(fitted).decision_function(images), fitted.decision_function(images)

@@ -89,6 +89,22 @@ def test_sharpness_falls_with_blur_and_looks_at_the_middle():
     assert sharpness(framed) == pytest.approx(sharpness(framed[194:706, 194:706]))
 
 
+class Column:
+    """What pandas calls a Series, as far as it matters here."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def __len__(self):
+        return len(self._values)
+
+    def to_numpy(self):
+        return np.array(self._values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._values, dtype=dtype)
+
+
 def test_scores_images_and_logits_are_told_apart():
     assert is_scores([0.1, 0.2])
     assert is_scores(np.zeros(3))
@@ -98,6 +114,29 @@ def test_scores_images_and_logits_are_told_apart():
     assert not is_scores(["a.jpg"])
     assert not is_scores("a.jpg")
     assert not is_scores([])
+    assert is_scores([0, 0.2])
+    assert is_scores([None, 0.2])
+    assert is_scores([1, 0])
+    assert is_scores([np.zeros(4), np.ones(4)])
+    assert is_scores(np.array([0.1, None], dtype=object))
+    assert is_scores(Column([0.1, 0.2]))
+    assert not is_scores([np.zeros((8, 8)), np.zeros((8, 8))])
+    assert not is_scores([None])
+    assert not is_scores([True, False])
+    assert not is_scores(np.array(["a.jpg"], dtype=object))
+    assert not is_scores([0.1, "a.jpg"])
+
+
+@pytest.mark.parametrize(
+    "scores", [[0, 0.2], [1, None], Column([0, 0.2])], ids=["int first", "None", "column"]
+)
+def test_scores_in_any_form_are_recorded_as_scores(monitor, scores):
+    assert monitor.record(scores).decisions[0] in ("real", "synthetic")
+
+
+def test_scores_of_uneven_rows_are_refused(monitor):
+    with pytest.raises(DataError, match="scores are not an array of numbers"):
+        monitor.record([[0.1], [0.2, 0.3]])
 
 
 def test_no_images_are_recorded_as_none(monitor):

@@ -192,6 +192,7 @@ class MemberClassifier(ImageClassifier):
         trained = getattr(self, "member_", self.member)
         if not isinstance(trained, TrainedMember):
             raise UnfittedError("this MemberClassifier has no trained member; fit it")
-        if not hasattr(self, "_panel") or self._panel.precision != self.precision:
+        panel = getattr(self, "_panel", None)
+        if panel is None or panel.precision != self.precision or panel.members[0] is not trained:
             self._panel = Panel([trained], precision=self.precision)
         return self._panel

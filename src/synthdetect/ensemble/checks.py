@@ -36,7 +36,7 @@ def _as_floats(name: str, values: ArrayLike) -> Floats:
     """Return `values` as float64, or raise DataError."""
     try:
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name} is not an array of numbers: {error}") from error
 
 
@@ -57,16 +57,23 @@ def check_finite(name: str, values: Floats) -> None:
 
 def check_labels(y: ArrayLike, n: int) -> Labels:
     """Return `y` as int64 of shape (n,) with values 0 and 1, or raise DataError."""
-    labels = np.asarray(y)
+    try:
+        labels = np.asarray(y)
+    except ValueError as error:
+        raise DataError(f"y is no flat list ({error}); give one label for each row") from error
     if labels.shape != (n,):
         raise DataError(f"y has shape {labels.shape}; use ({n},), one label for each row")
     if n == 0:
         raise DataError("y is empty; give at least one image")
-    known = np.isin(labels, (0, 1)) if labels.dtype.kind in "biuf" else np.zeros(n, dtype=bool)
+    if labels.dtype.kind in "biuf":
+        known = np.isin(labels, (0, 1))
+    else:  # a column of objects may still be numbers
+        numbers = int | float | np.number | np.bool_
+        known = np.array([isinstance(v, numbers) and v in (0, 1) for v in labels.tolist()])
     if not known.all():
         row = int(np.flatnonzero(~known)[0])
         raise DataError(
-            f"y of row {row} is {labels[row].item()!r}; use 0 for real and 1 for synthetic"
+            f"y of row {row} is {labels.tolist()[row]!r}; use 0 for real and 1 for synthetic"
         )
     return labels.astype(np.int64)
 

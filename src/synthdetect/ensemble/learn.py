@@ -136,7 +136,7 @@ def learn_decision(
         By default `SoftVote()`, `TemperatureScaling()` and `Youden()`.
     groups : array-like of shape (n,), optional
         Rows with equal values (near-duplicates, one photographer, one prompt) stay in one fold.
-        By default each row is its own group.
+        By default each row is its own group, as is one whose group is None.
     n_folds : int
         At least 3.
     seed : int
@@ -222,7 +222,7 @@ def deal_folds(
     y : array-like of shape (n,), int
         1 = synthetic, 0 = real; both must occur.
     groups : array-like of shape (n,), optional
-        By default each row is its own group.
+        By default each row is its own group, as is one whose group is None.
     n_folds : int
         At least 3.
     seed : int
@@ -317,8 +317,14 @@ def _probability(combiners: _Combiners, calibrator: CalibratorLearner) -> Floats
 
 
 def _check_groups(groups: ArrayLike, n: int) -> NDArray[np.int64]:
-    """Return the groups as whole numbers of shape (n,), or raise DataError."""
+    """Return the groups as whole numbers of shape (n,), or raise DataError.
+
+    A row whose group is None is a group of its own.
+    """
     names = np.asarray(groups)
     if names.shape != (n,):
         raise DataError(f"groups has shape {names.shape}; use ({n},), one group for each row")
-    return np.unique(names, return_inverse=True)[1]
+    if names.dtype != object:
+        return np.unique(names, return_inverse=True)[1]
+    texts = [f"\0{i:09}" if name is None else str(name) for i, name in enumerate(names.tolist())]
+    return np.unique(texts, return_inverse=True)[1]

@@ -140,8 +140,9 @@ def area_estimates(
         len(y),
         confidence,
     )
+    partial = float(partial_area(*whole, max_fpr)[0])
     area = logit_interval(
-        min(1.0, float(partial_area(*whole, max_fpr)[0])),
+        1.0 if partial > 1 - 1e-12 else partial,  # steps of a perfect curve need not add up to 1
         float(variance[1]),
         min(n_synthetic, max(1, int(n_real * max_fpr))),
         len(y),

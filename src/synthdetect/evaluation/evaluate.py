@@ -65,9 +65,10 @@ def evaluate(
         An image with p >= threshold is called synthetic.
     groups : mapping of str to array-like of shape (n,), or one array-like, optional
         Group of each image, by the name of the grouping: `{"source": [...], "gender": [...]}`.
-        Images of the empty group, "", are left out of it.
+        Images of no group, None or "", are left out of it.
     cluster : array-like of shape (n,), optional
-        Images that go together, such as those of one person: intervals allow for it.
+        Images that go together, such as those of one person: intervals allow for it. Images of
+        no cluster, None or "", are each their own.
     prevalence : float, optional
         Share of synthetic images where the detector will be used, 0 to 1.
     confidence : float, default=0.95
@@ -218,12 +219,15 @@ def _groupings(
 
 
 def _codes(name: str, values: ArrayLike, n: int) -> Clusters:
-    return np.unique(_texts(name, values, n), return_inverse=True)[1].astype(np.int64)
+    """Return clusters as numbers; images of none are each their own."""
+    names = _texts(name, values, n)
+    own = np.array([f"\0{i}" for i in range(n)], dtype=str)
+    return np.unique(np.where(names == "", own, names), return_inverse=True)[1].astype(np.int64)
 
 
 def _texts(name: str, values: ArrayLike, n: int) -> NDArray[np.str_]:
     flat = np.asarray(values, dtype=object).ravel()
-    texts = np.array([writable(str(value)) for value in flat], dtype=str)
+    texts = np.array(["" if v is None else writable(str(v)) for v in flat], dtype=str)
     if len(texts) != n:
         raise DataError(f"{name} has {len(texts)} rows, y has {n}; give one for each image")
     return texts

@@ -177,7 +177,10 @@ def from_scores(
     DataError
         If shapes do not fit, a probability is out of range, or logits come without a decision.
     """
-    values = np.asarray(scores, dtype=np.float64)
+    try:
+        values = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"scores are not an array of numbers: {error}") from error
     if values.ndim == 2 and values.shape[1] == n_members:
         if decision is None:
             raise DataError(
@@ -279,15 +282,31 @@ def _plain(value: Any) -> Any:
 
 
 def is_scores(values: Any) -> bool:
-    """Say whether these are scores and not images: floats, alone or in rows."""
+    """Say whether these are scores and not images: numbers, alone or in rows.
+
+    Arrays of floats, of one or two axes, are, as are a table or a column of pandas and lists; whole
+    numbers count only where they stand alone or beside others in a list, as 0 and 1 may.
+    """
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
     if isinstance(values, np.ndarray):
-        return values.dtype.kind == "f" and values.ndim in (1, 2)
+        return (values.dtype.kind == "f" and values.ndim in (1, 2)) or _are_numbers(values)
     if isinstance(values, list | tuple) and values:
-        first = values[0]
-        if isinstance(first, list | tuple) and first:
-            first = first[0]
-        return isinstance(first, float | np.floating)
+        return _are_numbers(values) or all(map(_are_numbers, values))
     return False
+
+
+def _are_numbers(row: Any) -> bool:
+    """Say whether this is a row of numbers, of which some, but not all, may be None."""
+    if isinstance(row, np.ndarray):
+        if row.dtype.kind != "O":
+            return row.dtype.kind in "fiu" and row.ndim == 1
+        row = row.tolist() if row.ndim == 1 else None
+    if not isinstance(row, list | tuple):
+        return False
+    known = [value for value in row if value is not None]
+    kinds = int | float | np.integer | np.floating
+    return bool(known) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in known)
 
 
 def batches(sources: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
 from synthdetect.data.dataset import CLASSES, labels_to_y
-from synthdetect.errors import NotFittedError
+from synthdetect.ensemble.checks import check_finite, check_vector
+from synthdetect.errors import DataError, NotFittedError
 
 
 class UnfittedError(NotFittedError, exceptions.NotFittedError):  # type: ignore[misc]
@@ -28,6 +29,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y : array-like of shape (n,)
             `real`/`synthetic` or 0/1 with 1 = synthetic.
         sample_weight : array-like of shape (n,), optional
+            Finite, at least 0, and not all 0.
 
         Returns
         -------
@@ -36,14 +38,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         DataError
-            If labels do not fit the images.
+            If labels or weights do not fit the images.
         ImageError, NotFittedError
             As `predict`.
         """
         labels_to_y(y)  # before a long look at the images
         called = self.predict(images)
         right = called == np.array(CLASSES)[labels_to_y(y, n=len(called))]
-        weights = None if sample_weight is None else np.asarray(sample_weight)
+        if sample_weight is None:
+            return float(np.mean(right))
+        weights = check_vector("sample_weight", sample_weight)
+        if len(weights) != len(right):
+            raise DataError(f"{len(weights)} weights for {len(right)} images; give one for each")
+        check_finite("sample_weight", weights)
+        if (weights < 0).any() or not weights.any():
+            raise DataError("sample_weight: use numbers of at least 0, and one above 0")
         return float(np.average(right, weights=weights))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Panel:
     """
 
     def __init__(self, members: Sequence[TrainedMember], *, precision: str) -> None:
+        self.members = tuple(members)
         self.precision = precision
         self._views = [member.view for member in members]
         self._scorers = [load_scorer(member, precision=precision) for member in members]
