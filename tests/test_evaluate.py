@@ -140,9 +140,10 @@ def test_what_does_not_fit_is_refused(options, message):
         evaluate([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.9], 0.5, **options)
 
 
-def test_a_threshold_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="threshold is NaN; use a number"):
-        evaluate([0, 1], [0.1, 0.9], float("nan"))
+@pytest.mark.parametrize("threshold", [float("nan"), None, "0.5"])
+def test_a_threshold_that_is_no_number_is_refused(threshold):
+    with pytest.raises(ValueError, match=r"threshold is .*; use a number"):
+        evaluate([0, 1], [0.1, 0.9], threshold)
 
 
 def test_no_images_are_refused():

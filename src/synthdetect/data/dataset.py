@@ -220,7 +220,8 @@ def hold_out(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
     ----------
     dataset : Dataset
     fraction : float
-        Share of the images that goes to `val`, in (0, 0.5].
+        Share of the images that goes to `val`, in (0, 0.5]; about the nearest of 1/2, 1/3, 1/4,
+        and so on, as one of equal folds is held out.
     seed : int
 
     Returns

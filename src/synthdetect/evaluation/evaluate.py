@@ -104,8 +104,10 @@ def evaluate(
     """
     if n_bootstrap < 2:
         raise ValueError(f"n_bootstrap is {n_bootstrap}; use 2 or more")
-    if np.isnan(threshold):
-        raise ValueError("threshold is NaN; use a number; p at or above it is called synthetic")
+    if not isinstance(threshold, int | float | np.number) or np.isnan(threshold):
+        raise ValueError(
+            f"threshold is {threshold!r}; use a number; p at or above it is called synthetic"
+        )
     labels = labels_to_y(y)
     scores = check_vector("p", p)
     named = _groupings(groups, len(labels))
