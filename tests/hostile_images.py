@@ -329,6 +329,46 @@ def strips_again(n: int) -> bytes:
 kind("tiff-strips-20000-times", "times over")(lambda: strips_again(20_000))
 
 
+def in_tiles(
+    side: tuple[int, int], tile: tuple[int, int], n: int, content: bytes, compression: int
+) -> bytes:
+    """A grey TIFF of n tiles that are all the same bytes."""
+    width, height = side
+    sizes = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, compression)]
+    sizes += [(262, 3, 1, 1), (277, 3, 1, 1), (322, 4, 1, tile[0]), (323, 4, 1, tile[1])]
+    lists = 8 + 2 + 12 * (len(sizes) + 2) + 4
+    start = lists + 8 * n
+    places = struct.pack(f"<{n}L", *[start] * n) + struct.pack(f"<{n}L", *[len(content)] * n)
+    if n == 1:
+        return tiff_tags([*sizes, (324, 4, 1, start), (325, 4, 1, len(content))]) + places + content
+    tags = [*sizes, (324, 4, n, lists), (325, 4, n, lists + 4 * n)]
+    return tiff_tags(tags) + places + content
+
+
+kind("tiff-tiles-beyond-the-picture", "32 x 40,960 in tiles of 4,096 x 4,096")(
+    lambda: in_tiles((32, 40_960), (4096, 4096), 10, zlib.compress(bytes(4096 * 4096), 9), 8)
+)
+kind("tiff-wide-tiles", "32 x 160,000 in tiles of 130,000 x 16")(
+    lambda: in_tiles((32, 160_000), (130_000, 16), 10_000, bytes(130_000 * 16), 1)
+)
+kind("tiff-tiles-with-a-rim", IMAGE)(
+    lambda: in_tiles((80, 60), (256, 256), 1, zlib.compress(bytes(256 * 256)), 8)
+)
+
+
+@kind("tiff-tile-twice", "tiles of 20,000 x 20,000")
+def tile_twice() -> bytes:
+    """A giant tile whose size stands there again, small."""
+    tags = [(256, 4, 1, 80), (257, 4, 1, 60), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    tags += [(322, 4, 1, 20_000), (322, 4, 1, 16), (323, 4, 1, 20_000), (323, 4, 1, 16)]
+    return tiff_tags(tags) + bytes(1000)
+
+
+kind("tiff-width-as-a-text", "width or height of an odd type")(
+    lambda: tiff(80, 60, extra={256: (2, 1, 80)})
+)
+
+
 @kind("tiff-tile-of-20000", "tiles of 20,000 x 20,000")
 def giant_tile() -> bytes:
     """A picture of 80 x 60 in one tile of 20,000 x 20,000 zeros, 128 of them in two bytes."""
@@ -442,8 +482,14 @@ kind("png-flat-of-9999", "too few bytes")(
 kind("png-text-bomb", DAMAGED)(
     lambda: in_png(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000), 9)))
 )
-kind("png-100-text-bombs", DAMAGED)(
-    lambda: in_png(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000), 9))] * 100)
+kind("png-64-text-bombs", IMAGE)(
+    lambda: in_png(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000), 9))] * 64)
+)
+kind("png-1200-text-bombs", "over 64 compressed PNG texts")(
+    lambda: in_png(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000), 9)[:-3])] * 1200)
+)
+kind("png-1200-icc-bombs", "over 64 compressed PNG texts or profiles")(
+    lambda: in_png(*[chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1_000_000), 9))] * 1200)
 )
 kind("png-itext-bomb", IMAGE + "|" + DAMAGED)(
     lambda: in_png(chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(20_000_000), 9)))
@@ -456,7 +502,9 @@ kind("png-icc-garbage", IMAGE)(
 )
 kind("png-500000-chunks", "PNG chunks")(lambda: in_png(chunk(b"teXt", b"") * 500_000))
 kind("png-chunk-of-2-gb", DAMAGED)(lambda: in_png(struct.pack(">I", 2**31 - 1) + b"tEXt"))
-kind("png-exif-giant", IMAGE)(lambda: in_png(chunk(b"eXIf", overlapping(40_000, 4_000_000))))
+kind("png-exif-giant", "over 2,097,152 bytes of EXIF")(
+    lambda: in_png(chunk(b"eXIf", overlapping(40_000, 4_000_000)))
+)
 kind("png-trailing-script", IMAGE)(lambda: a_photo("PNG") + b"<?php system($_GET[0]); ?>" * 99)
 kind("png-10000-frames", IMAGE)(
     lambda: in_png(

@@ -14,6 +14,7 @@ from synthdetect.ensemble.isotonic import Isotonic
 from synthdetect.ensemble.prevalence import Shifted
 from synthdetect.ensemble.stacked import StackedCombiner
 from synthdetect.errors import BundleError
+from synthdetect.images.views import Crops, Resize
 
 
 def test_parts_survive_the_bundle(tiny_bundle, tmp_path):
@@ -46,6 +47,27 @@ def test_parts_that_are_not_ours_are_refused_by_name(tiny_bundle, part, value, m
     )
     with pytest.raises(BundleError, match=message):
         take_apart(forged)
+
+
+@pytest.mark.parametrize(
+    ("view", "ok"),
+    [(Crops(5, 1024, flip=True), True), (Crops(5, 1100, flip=True), False), (Resize(4096), False)],
+    ids=str,
+)
+def test_members_that_look_at_too_much_are_refused_before_any_image(tiny_bundle, view, ok):
+    bundle = read_bundle(tiny_bundle)
+    (entry,) = bundle.manifest.members
+    forged = dataclasses.replace(
+        bundle,
+        manifest=dataclasses.replace(
+            bundle.manifest, members=(dataclasses.replace(entry, view=view),)
+        ),
+    )
+    if ok:
+        take_apart(forged)
+    else:
+        with pytest.raises(BundleError, match=r"look at [\d,]+ bytes of each image"):
+            take_apart(forged)
 
 
 def test_environment_names_versions():

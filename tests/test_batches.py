@@ -44,6 +44,11 @@ def test_one_image_is_one_source(single):
     assert source is single
 
 
+def test_a_name_that_no_file_can_have_is_one_bad_image():
+    (bad,) = prepared(iter_sources("a" * 5000), np.shape)
+    assert isinstance(bad.error, ImageError)
+
+
 def test_batch_array_and_lists_are_many_sources():
     assert len(list(iter_sources(np.zeros((5, 40, 40, 3), np.uint8)))) == 5
     assert list(iter_sources(["a", b"b"])) == ["a", b"b"]

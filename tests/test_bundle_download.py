@@ -1,5 +1,6 @@
 """How a zip travels: against servers that are slow, broken, lying or unsafe."""
 
+import contextlib
 import datetime
 import gzip
 import hashlib
@@ -7,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -180,6 +182,35 @@ def test_a_dripping_server_is_left_when_the_time_is_over(
     server.routes["/b.zip"] = drips(CONTENT, done)
     assert "not done after 1 s" in refused(address, tmp_path, DownloadLimits(total_s=0.6))
     done.set()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"],
+    ids=["status", "header", "size of a chunk"],
+)
+def test_what_drips_before_the_content_ends_in_time_too(tmp_path: Path, begin: bytes) -> None:
+    done = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(begin)
+        for _ in range(200):
+            if done.wait(0.05):
+                return
+            with contextlib.suppress(OSError):
+                connection.sendall(b"1")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = WebAddress(f"http://127.0.0.1:{listening.getsockname()[1]}/b.zip", "0" * 64)
+        thread = threading.Thread(target=lambda: answer(listening.accept()[0]), daemon=True)
+        thread.start()
+        start = time.monotonic()
+        limits = DownloadLimits(attempts=1, silence_s=5, total_s=0.6)
+        assert "not done after 1 s" in refused(address, tmp_path, limits)
+        assert time.monotonic() - start < 5
+        done.set()
+        thread.join()
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:

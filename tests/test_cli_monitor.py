@@ -55,6 +55,17 @@ def test_images_are_recorded_and_labelled_later(store, tmp_path, tiny_bundle, im
     assert newest["labelled"]["n"] == 1
 
 
+def test_files_of_other_programs_are_read(store, tmp_path):
+    scores = tmp_path / "scores.csv"
+    scores.write_bytes(b"\xef\xbb\xbfp_synthetic,path\r\n0.25,caf\xe9.jpg\r\n0,b.jpg\r\n")
+    result = run("record", store, scores)
+    assert result.exit_code == 0, result.output
+    ids = [row["id"] for row in csv.DictReader(io.StringIO(result.stdout))]
+    labels = tmp_path / "labels.csv"
+    labels.write_bytes(b"\xef\xbb\xbfid,label,note\r\n" + f"{ids[0]},real,".encode() + b"\xe9\r\n")
+    assert "1 recorded images have a label now" in run("label", store, labels).stderr
+
+
 def test_what_an_interrupted_run_recorded_is_left_out(store, tmp_path):
     first, second = write_scores(tmp_path / "a.csv", [0.1, 0.2]), tmp_path / "b.csv"
     write_scores(second, [0.3, 0.4, 0.5])
@@ -126,6 +137,11 @@ def test_what_was_recorded_can_become_the_reference(store, tmp_path):
         (["record", "{store}", "{bad}"], "no column 'p_synthetic'"),
         (["record", "{store}", "{words}"], "is no number"),
         (["label", "{store}", "{bad}"], "no column 'id'"),
+        (["label", "{store}", "{huge}"], "is no number; use those recorded"),
+        (["label", "{store}", "{square}"], "is no number; use those recorded"),
+        (["label", "{store}", "{long}"], "is no CSV"),
+        (["report", "{store}", "--window", "9" * 23 + "d"], "window is '999"),
+        (["report", "{store}", "--window", "9" * 23], "window is '999"),
         (["report", "{store}", "--tag", "x"], "has no '='"),
         (["report", "{store}", "--window", "soon"], "window is 'soon'"),
         (["start", "x.db", "--reference", "{bad}", "--alpha", "2"], "not between 0 and 1"),
@@ -134,7 +150,10 @@ def test_what_was_recorded_can_become_the_reference(store, tmp_path):
 def test_wrong_usage_ends_with_2_and_a_line(store, tmp_path, words, told):
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     (tmp_path / "words.csv").write_text("p_synthetic\nmuch\n")
-    places = {"store": store, "bad": tmp_path / "bad.csv", "words": tmp_path / "words.csv"}
+    (tmp_path / "huge.csv").write_text(f"id,label\n{10**20},real\n")
+    (tmp_path / "square.csv").write_text("id,label\n²,real\n", encoding="utf-8")
+    (tmp_path / "long.csv").write_text(f"id,label\n{'1' * 140_000},real\n")
+    places = {"store": store} | {path.stem: path for path in tmp_path.glob("*.csv")}
     result = run(*(word.format(**places) for word in words))
     assert result.exit_code == 2
     assert told in " ".join(result.stderr.split())

@@ -9,6 +9,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthdetect.cli import journal as module
 from synthdetect.cli.journal import journal
 from synthdetect.cli.output import Row
 
@@ -157,3 +158,43 @@ def test_two_runs_at_once_are_refused(target):
             resumed(target)
         kept.add(ROWS[1])
         assert list(kept.rows()) == ROWS[:2]
+
+
+def test_a_run_that_opened_the_file_as_another_one_finished_begins_anew(
+    target, partial, monkeypatch
+):
+    pytest.importorskip("fcntl")
+    real = module._lock
+
+    def meanwhile(file, path):
+        """The other run ends, and takes its file away, between opening and locking."""
+        path.unlink()
+        monkeypatch.setattr(module, "_lock", real)
+        real(file, path)
+
+    stopped_after(2, target)
+    monkeypatch.setattr(module, "_lock", meanwhile)
+    with journal(target, TERMS, NAMES, resume=True) as kept:
+        assert kept.n == 0
+        kept.add(ROWS[0])
+        assert partial.read_bytes().count(b"\n") == 2
+        assert list(kept.rows()) == ROWS[:1]
+
+
+def test_what_ended_a_run_is_told_even_if_somebody_took_the_file_away(target, partial):
+    def run():
+        with journal(target, TERMS, NAMES, resume=False) as kept:
+            kept.add(ROWS[0])
+            partial.unlink()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+
+
+def test_the_file_goes_while_it_is_locked(target, partial, monkeypatch):
+    order = []
+    real = module._close
+    monkeypatch.setattr(module, "_close", lambda file: (order.append(partial.exists()), real(file)))
+    resumed(target)
+    assert order == [False]

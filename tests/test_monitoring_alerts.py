@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -113,6 +114,25 @@ def test_nobody_there_is_a_failure_and_the_log_has_no_address(store, caplog):
     assert alerts.waiting(store) == 1
     assert "failed" in caplog.text
     assert "secret-token" not in caplog.text
+
+
+@pytest.mark.parametrize("answer", [b"hello\r\n\r\n", b"", b"HTTP/1.1 200 " + b"x" * 70_000])
+def test_a_receiver_that_speaks_no_http_holds_up_no_other(store, receiver, answer):
+    def serve(listening):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=[listening])
+        thread.start()
+        odd = f"http://127.0.0.1:{listening.getsockname()[1]}/hook"
+        raised(store, urls=[odd, receiver.url])
+        assert alerts.deliver(store, now_s=NOW) == 1
+        thread.join()
+    assert len(receiver.got) == 1
+    assert alerts.waiting(store) == 1
 
 
 def test_a_check_tells_log_callback_and_webhook(tmp_path, receiver):

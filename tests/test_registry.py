@@ -1,9 +1,11 @@
 """Kinds of member and how they are made ready."""
 
+import numpy as np
 import pytest
 
 from synthdetect.errors import BundleError
 from synthdetect.images.views import CenterCrop
+from synthdetect.members import registry
 from synthdetect.members.backbones import BACKBONES, BackboneMember
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.registry import KINDS, load_scorer, member_type
@@ -31,3 +33,18 @@ def test_graph_with_other_files_is_refused(graph):
 def test_arrays_that_are_missing_are_named():
     with pytest.raises(BundleError, match="array hidden_bias is missing"):
         load_scorer(TrainedMember("x", "spectral", CenterCrop(128)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_member_that_gives_no_number_is_an_error_and_no_answer(monkeypatch, value):
+    class Broken:
+        uses_all_cores = False
+
+        def logits(self, crops):
+            return np.array([0.5, value])
+
+    monkeypatch.setattr(registry.SpectralScorer, "from_arrays", lambda arrays: Broken())
+    scorer = load_scorer(TrainedMember("x", "spectral", CenterCrop(128)))
+    assert not scorer.uses_all_cores
+    with pytest.raises(BundleError, match=f"member x: gives {value} .* its weights are damaged"):
+        scorer.logits(np.zeros((2, 1, 128, 128, 3), np.uint8))

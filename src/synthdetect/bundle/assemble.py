@@ -22,6 +22,8 @@ from synthdetect.runtime.graph_text import check_graph_text
 _LIBRARIES = ("synthdetect", "numpy", "scipy", "scikit-learn", "pillow", "openvino")
 _TRAINING_LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras")
 _ARRAYS = "npz"
+# Of all views of an image together: 11 megapixels, of which a batch of images waits in memory.
+_MAX_VIEWED_BYTES = 1 << 25
 
 
 def assemble(
@@ -105,9 +107,11 @@ def take_apart(bundle: Bundle) -> tuple[tuple[TrainedMember, ...], Decision]:
     ------
     BundleError
         If a member's kind is unknown, its files are not those of its kind, arrays or graph are
-        damaged or unusual, or the combiner, calibrator or threshold is not one of ours.
+        damaged or unusual, the members look at more pixels than fit in memory, or the combiner,
+        calibrator or threshold is not one of ours.
     """
     manifest = bundle.manifest
+    _check_views(manifest.members)
     members = []
     for entry in manifest.members:
         check_files(entry.name, entry.kind, entry.files)
@@ -184,3 +188,13 @@ def environment(*, trained: bool) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _check_views(entries: Sequence[MemberEntry]) -> None:
+    views = {entry.view for entry in entries}
+    n_bytes = sum(view.n_crops * view.size**2 * 3 for view in views)
+    if n_bytes > _MAX_VIEWED_BYTES:
+        raise BundleError(
+            f"manifest.json: its members look at {n_bytes:,} bytes of each image, over "
+            f"{_MAX_VIEWED_BYTES:,}; use fewer or smaller crops"
+        )

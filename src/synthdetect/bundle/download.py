@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,7 +142,11 @@ class _Transfer:
         self.n_bytes = 0
         digest = hashlib.sha256()
         transport = (self._requests.RequestException, self._urllib3_errors.HTTPError)
-        with self._requests.Session() as session, target.open("wb") as file:
+        with (
+            self._requests.Session() as session,
+            target.open("wb") as file,
+            _ends_at(self._deadline, session, self._requests),
+        ):
             try:
                 with self._answer(session, url) as response:
                     told = response.headers.get("Content-Length", "")
@@ -158,11 +164,13 @@ class _Transfer:
             except BundleError:
                 raise
             except self._requests.exceptions.SSLError as error:
+                self._check_time()
                 raise self._failed(
                     f"its certificate is not trusted ({_reason(error)}); if it is your own, name "
                     "its authority by REQUESTS_CA_BUNDLE"
                 ) from error
             except transport as error:
+                self._check_time()
                 raise _PassingError(f"the connection failed ({_reason(error)})") from error
             except (
                 ValueError
@@ -225,7 +233,7 @@ class _Transfer:
             raise self._failed(f"it is larger than {self._limits.max_bytes} bytes; no bundle is")
 
     def _check_time(self) -> None:
-        if time.monotonic() > self._deadline:
+        if time.monotonic() >= self._deadline:
             raise self._failed(
                 f"not done after {self._limits.total_s:.0f} s; download it yourself and give its "
                 "path"
@@ -233,6 +241,49 @@ class _Transfer:
 
     def _failed(self, reason: str) -> BundleError:
         return BundleError(f"{self._address}: {reason}")
+
+
+@contextlib.contextmanager
+def _ends_at(deadline: float, session: Any, requests: Any) -> Iterator[None]:
+    """Break the session's connections at a moment of `time.monotonic`, whatever they wait for.
+
+    A timeout of `requests` is for each byte, and headers, handshakes and sizes of chunks may come
+    byte after byte.
+    """
+    connections: list[socket.socket] = []
+
+    def end() -> None:
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    class Adapter(requests.adapters.HTTPAdapter):  # type: ignore[misc]
+        def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+            pool = super().get_connection_with_tls_context(*args, **options)
+
+            class Connection(pool.ConnectionCls):  # type: ignore[misc, name-defined]
+                def _new_conn(self) -> Any:
+                    made = super()._new_conn()
+                    connections.append(made.dup())  # as TLS takes the socket itself over
+                    if time.monotonic() >= deadline:
+                        end()
+                    return made
+
+            pool.ConnectionCls = Connection
+            return pool
+
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Adapter())
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()) + 0.01, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        for connection in connections:
+            connection.close()
 
 
 def _reason(error: BaseException) -> str:

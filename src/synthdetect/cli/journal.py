@@ -7,6 +7,7 @@ them and renamed into place. Whatever ends the process, the rows before stay.
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,15 +76,8 @@ def journal(target: Path, terms: Terms, names: Sequence[str], *, resume: bool) -
         process is writing them.
     """
     path = target.with_name(f"{target.name}.partial.jsonl")
+    file = _locked(path, resume=resume)
     try:
-        # In append mode, so that no two processes overwrite each other's rows.
-        file = path.open("a+b" if resume else "xb")
-    except FileExistsError as error:
-        reason = f"{_shown(path)} has results of a run that was stopped, or still goes on"
-        advice = "--resume goes on with them; or delete them"
-        raise typer.BadParameter(f"{reason}; {advice}", param_hint="--out") from error
-    try:
-        _lock(file, path)
         n = _taken_up(file, path, json.loads(json.dumps(terms)), names)
     except BaseException:
         file.close()
@@ -92,17 +86,22 @@ def journal(target: Path, terms: Terms, names: Sequence[str], *, resume: bool) -
     try:
         yield kept
     except BaseException:
-        _close(file)
         # Not `kept.n`: an interrupt may come between a row and its count.
-        with path.open("rb") as written:
-            n = sum(line.endswith(b"\n") for line in written) - 1
+        n = _n_rows(path)
         if n > 0:
+            _close(file)
             tell(f"{n} of {len(names)} results are kept in {_shown(path)}; --resume goes on")
         else:
-            path.unlink(missing_ok=True)
+            _remove(file, path)
         raise
-    _close(file)
-    path.unlink(missing_ok=True)
+    _remove(file, path)
+
+
+def _n_rows(path: Path) -> int:
+    """Return how many whole rows are there; none, if somebody took the file away."""
+    with contextlib.suppress(OSError), path.open("rb") as written:
+        return sum(line.endswith(b"\n") for line in written) - 1
+    return 0
 
 
 def _append(file: IO[bytes], content: Terms) -> None:
@@ -150,6 +149,27 @@ def _not_ours(path: Path, fault: str) -> typer.BadParameter:
     return typer.BadParameter(reason, param_hint="--resume")
 
 
+def _locked(path: Path, *, resume: bool) -> IO[bytes]:
+    """Open the file, which is then there and nobody else's."""
+    while True:
+        try:
+            # In append mode, so that no two processes overwrite each other's rows.
+            file = path.open("a+b" if resume else "xb")
+        except FileExistsError as error:
+            reason = f"{_shown(path)} has results of a run that was stopped, or still goes on"
+            advice = "--resume goes on with them; or delete them"
+            raise typer.BadParameter(f"{reason}; {advice}", param_hint="--out") from error
+        try:
+            _lock(file, path)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # another run was done, and deleted it, before it was locked here
+
+
 def _lock(file: IO[bytes], path: Path) -> None:
     """Refuse to write what another process is writing; its death ends its claim."""
     try:
@@ -163,6 +183,17 @@ def _lock(file: IO[bytes], path: Path) -> None:
         raise typer.BadParameter(reason, param_hint="--out") from error
     except OSError:  # some network disks have no locks
         return
+
+
+def _remove(file: IO[bytes], path: Path) -> None:
+    """Delete the file while it is locked: nobody else can have begun to write to it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # Windows deletes no open file, and has no locks
+        _close(file)
+        path.unlink(missing_ok=True)
+    else:
+        _close(file)
 
 
 def _close(file: IO[bytes]) -> None:

@@ -1,6 +1,7 @@
 """`synthdetect monitor`: what a detector meets in use."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import partial
@@ -164,7 +165,7 @@ def label(
     from synthdetect.monitoring.monitor import Monitor
 
     found = {row[by.value]: row["label"] for row in _rows(labels, (by.value, "label"))}
-    if by is Key.id and not all(key.isdigit() for key in found):
+    if by is Key.id and not all(re.fullmatch("[0-9]{1,18}", key) for key in found):
         raise DataError(f"{labels.name}: a value of the column id is no number; use those recorded")
     n = Monitor.open(store).label(found, by=by.value)
     tell(f"{n} recorded images have a label now; the file has {len(found)}")
@@ -292,15 +293,21 @@ def _parts(sources: Iterable[list[Any]], skip: int) -> Iterator[list[Any]]:
 
 
 def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    # Names of files need not be UTF-8, and `predict` writes them as they are.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.DictReader(file)
-        missing = [name for name in needed if name not in (rows.fieldnames or ())]
-        if missing:
-            raise DataError(f"{path.name}: has no column {missing[0]!r}; its columns must be there")
-        for row in rows:
-            if any(row[name] is None for name in needed):
-                raise DataError(f"{path.name}: line {rows.line_num} is too short; complete it")
-            yield row
+        try:
+            missing = [name for name in needed if name not in (rows.fieldnames or ())]
+            if missing:
+                raise DataError(
+                    f"{path.name}: has no column {missing[0]!r}; its columns must be there"
+                )
+            for row in rows:
+                if any(row[name] is None for name in needed):
+                    raise DataError(f"{path.name}: line {rows.line_num} is too short; complete it")
+                yield row
+        except csv.Error as error:
+            raise DataError(f"{path.name}: is no CSV ({error}); save it as CSV again") from error
 
 
 def _tags(texts: list[str] | None) -> dict[str, str] | None:

@@ -147,6 +147,9 @@ def opened(out: Path | None) -> Iterator[TextIO]:
         If `out` cannot be a file.
     """
     if out is None:
+        if sys.__stdout__ is None:
+            reason = "standard output is closed; leave it open, or write to a file"
+            raise typer.BadParameter(reason, param_hint="standard output")
         sys.stdout.flush()
         stream = io.TextIOWrapper(
             sys.stdout.buffer, encoding="utf-8", errors="surrogateescape", newline=""

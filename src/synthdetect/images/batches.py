@@ -76,8 +76,9 @@ def iter_sources(images: Any, *, recursive: bool = False) -> Iterator[Any]:
         If a directory cannot be listed.
     """
     if isinstance(images, str | os.PathLike):
-        path = Path(images)
-        yield from _files_in(path, recursive) if path.is_dir() else [images]
+        # Not Path.is_dir, which raises for a name that is too long.
+        is_folder = os.path.isdir(images)  # noqa: PTH112
+        yield from _files_in(Path(images), recursive) if is_folder else [images]
     elif (
         isinstance(images, bytes | bytearray | memoryview | Image.Image)
         or hasattr(images, "read")

@@ -17,6 +17,7 @@ _MAX_PADDING = 65_536
 _MAX_EXIF_BYTES = 2 << 20
 _MAX_CHUNKS = 100_000
 _MAX_OTHER_CHUNKS = 2_000
+_MAX_PACKED_CHUNKS = 64  # each may unpack to a megabyte
 _MAX_EXTENSION_BYTES = 4 << 20
 _MAX_EXTENSIONS = 10_000
 _MAX_STRIPS = 65_536
@@ -36,6 +37,7 @@ _JPEG_ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a length
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TIFF_SIZES |= {16: 8, 17: 8, 18: 8}
 _TIFF_TEXT = {1, 2, 6, 7}  # kept as bytes, where other types become Python numbers
+_SIDES = (256, 257, 322, 323)  # width and height of the picture, and of a tile
 _STRIPS = {273, 279, 324, 325}
 _SUB_DIRECTORIES = {34665, 34853, 40965}  # EXIF, GPS and interoperability, which Pillow reads
 
@@ -83,6 +85,8 @@ def check_cost(image: Image.Image, n_bytes: int) -> None:
             f"is {width} x {height} in {n_bytes:,} bytes, too few bytes for a photograph; scale it "
             "down"
         )
+    if len(image.info.get("exif") or b"") > _MAX_EXIF_BYTES:
+        raise ValueError(f"has over {_MAX_EXIF_BYTES:,} bytes of EXIF; remove them")
     tiles = getattr(image, "tile", None) or []
     given = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (t.extents for t in tiles if t.extents))
     if given > _MAX_TIMES_OVER * max(n_pixels, 1):
@@ -113,7 +117,9 @@ def check_scans(encoded: bytes, n_pixels: int) -> None:
     n_scans = encoded.count(b"\xff\xda")
     if n_scans > _MAX_JPEG_SCANS:
         raise ValueError(f"has over {_MAX_JPEG_SCANS} JPEG scans; save it again")
-    if n_scans > 1 and n_scans * n_pixels > _MAX_SCANNED_PIXELS:
+    # Arithmetic coding, whose progressive frames begin with this marker, takes twice as long.
+    cost = 2 if b"\xff\xca" in encoded else 1
+    if n_scans > 1 and cost * n_scans * n_pixels > _MAX_SCANNED_PIXELS:
         raise ValueError(f"has {n_scans} JPEG scans of {n_pixels:,} pixels; save it again")
 
 
@@ -147,13 +153,18 @@ def _check_jpeg(file: BinaryIO) -> None:
 def _check_png(file: BinaryIO) -> None:
     """Count chunks; those of pixels and frames may be many."""
     file.seek(8)
-    n_chunks = n_others = 0
+    n_chunks = n_others = n_packed = 0
     while len(head := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", head)
         n_chunks += 1
         n_others += name not in (b"IDAT", b"fdAT", b"fcTL")
         if n_others > _MAX_OTHER_CHUNKS or n_chunks > _MAX_CHUNKS:
             raise ValueError(f"has {n_chunks:,} PNG chunks or more; save it again")
+        n_packed += name in (b"iCCP", b"zTXt", b"iTXt")
+        if n_packed > _MAX_PACKED_CHUNKS:
+            raise ValueError(
+                f"has over {_MAX_PACKED_CHUNKS} compressed PNG texts or profiles; save it again"
+            )
         file.seek(length + 4, 1)
 
 
@@ -193,11 +204,14 @@ def _check_tiff(file: BinaryIO) -> None:
             continue
         seen.add(offset)
         n_tag_bytes = 0
-        tile = {322: 0, 323: 0}
+        sides: dict[int, int] = {}
         for tag, type_, count, value in _tiff_tags(file, offset, order, big):
             if tag in _SUB_DIRECTORIES and count == 1 and len(seen) < 8:
                 waiting.append(value)
-            tile[tag] = value
+            if tag in _SIDES:
+                if count != 1 or type_ not in (3, 4, 16):
+                    raise ValueError("has a TIFF width or height of an odd type; save it again")
+                sides.setdefault(tag, value)  # of two, libtiff takes the first
             n_tag_bytes += count * _TIFF_SIZES.get(type_, 0)
             if n_tag_bytes > n_file_bytes:
                 raise ValueError("has TIFF tags of more bytes than the file; save it again")
@@ -205,10 +219,24 @@ def _check_tiff(file: BinaryIO) -> None:
                 raise ValueError(f"has {count:,} strips or tiles; save it with larger ones")
             if type_ not in _TIFF_TEXT and count > _MAX_TAG_VALUES:
                 raise ValueError(f"has {count:,} values in TIFF tag {tag}; save it without the tag")
-        if tile[322] * tile[323] > _MAX_TILE_PIXELS:
-            raise ValueError(
-                f"has tiles of {tile[322]:,} x {tile[323]:,}; save it with smaller ones"
-            )
+        _check_tiles(*(sides.get(tag, 0) for tag in _SIDES))
+
+
+def _check_tiles(width: int, height: int, tile_width: int, tile_height: int) -> None:
+    """Bound the area of a tile, and that of all tiles, which may reach beyond the picture."""
+    n_tile_pixels = tile_width * tile_height
+    if not n_tile_pixels:
+        return
+    if n_tile_pixels > _MAX_TILE_PIXELS:
+        raise ValueError(
+            f"has tiles of {tile_width:,} x {tile_height:,}; save it with smaller ones"
+        )
+    n_pixels = -(-width // tile_width) * -(-height // tile_height) * n_tile_pixels
+    if n_pixels > max(_MAX_TIMES_OVER * width * height, _MAX_TILE_PIXELS):
+        raise ValueError(
+            f"is {width:,} x {height:,} in tiles of {tile_width:,} x {tile_height:,}; save it with "
+            "smaller ones"
+        )
 
 
 def _tiff_tags(

@@ -1,6 +1,10 @@
 """What kinds of member there are, and how each is read from its options or its files."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from synthdetect.errors import BundleError
 from synthdetect.members.backbones import BACKBONES, BackboneMember
@@ -64,7 +68,8 @@ def load_scorer(trained: TrainedMember, *, precision: str = "f32") -> Scorer:
     Raises
     ------
     BundleError
-        If the kind is unknown, or what it holds is not what the kind needs.
+        If the kind is unknown, or what it holds is not what the kind needs. The scorer raises it if
+        a logit is not finite.
     """
     is_spectral = trained.kind == SpectralMember.kind
     check_files(trained.name, trained.kind, [*trained.graph, *(["npz"] if is_spectral else [])])
@@ -74,11 +79,33 @@ def load_scorer(trained: TrainedMember, *, precision: str = "f32") -> Scorer:
                 f"member {trained.name}: its view has size {trained.view.size}; "
                 f"spectral features need {SIZE}"
             )
-        return SpectralScorer.from_arrays(trained.arrays)
-    return Graph(
+        return _Finite(SpectralScorer.from_arrays(trained.arrays), trained.name)
+    graph = Graph(
         trained.graph["xml"],
         trained.graph["bin"],
         crops=(trained.view.n_crops, trained.view.size, trained.view.size, 3),
         precision=precision,
         name=f"member {trained.name}",
     )
+    return _Finite(graph, trained.name)
+
+
+@dataclass(frozen=True)
+class _Finite:
+    """A scorer that gives numbers or an error: elsewhere, NaN means that a member was not asked."""
+
+    scorer: Scorer
+    name: str
+
+    @property
+    def uses_all_cores(self) -> bool:
+        return self.scorer.uses_all_cores
+
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+        logits = self.scorer.logits(crops)
+        if not np.isfinite(logits).all():
+            raise BundleError(
+                f"member {self.name}: gives {logits[~np.isfinite(logits)][0]} for an image, so its "
+                "weights are damaged; get the bundle again"
+            )
+        return logits

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from typing import Any
 
 from synthdetect.monitoring.connect import Connection
@@ -201,5 +202,5 @@ def _post(url: str, body: str, *, key: str) -> str | None:
     try:
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=_TIMEOUT_S):
             return None
-    except (OSError, ValueError) as error:  # HTTPError and URLError are OSErrors
+    except (OSError, ValueError, HTTPException) as error:  # HTTPError and URLError are OSErrors
         return str(error) or type(error).__name__

@@ -272,14 +272,14 @@ class Monitor:
         Raises
         ------
         DataError
-            If a label is none.
+            If a label or an id is none.
         ValueError
             If `by` is something else.
         """
         if by not in ("id", "sha256"):
             raise ValueError(f"by is {by!r}; use 'id' or 'sha256'")
         y = labels_to_y(list(labels.values())).tolist()
-        keys = [int(k) if by == "id" else str(k).lower() for k in labels]
+        keys = [_as_id(k) if by == "id" else str(k).lower() for k in labels]
         return self._store.label(by, dict(zip(keys, y, strict=True)), seconds_of(when))
 
     def report(
@@ -466,3 +466,13 @@ class Monitor:
                 written.append(Recorded(ids, one.p, decisions, one.errors))
                 begin += len(one.p)
         return joined(written)
+
+
+def _as_id(key: Any) -> int:
+    try:
+        number = int(key)
+    except (TypeError, ValueError, OverflowError):
+        number = -1
+    if not 0 <= number < 2**63:
+        raise DataError(f"{key!r} is no id of a recorded image; use those of Recorded.ids")
+    return number

@@ -13,6 +13,7 @@ from synthdetect.errors import DataError
 from synthdetect.monitoring.events import Events
 from synthdetect.monitoring.store import Store
 
+_MOST_SECONDS, _MOST_IMAGES = 1_000_000 * 86_400, 10**12
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -46,18 +47,17 @@ class Window:
         Raises
         ------
         DataError
-            If it is none of these, or not above 0.
+            If it is none of these, not above 0, or over 1,000,000 days or 10^12 images.
         """
         if isinstance(value, Window):
             return value
-        if isinstance(value, timedelta) and value > timedelta(0):
-            return cls(seconds=value.total_seconds())
+        seconds = value.total_seconds() if isinstance(value, timedelta) else 0.0
         text = str(value) if isinstance(value, str | int) else ""
-        if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text):
+        if match := re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)([smhdw])", text):
             seconds = float(match[1]) * _UNITS_S[match[2]]
-            if seconds > 0:
-                return cls(seconds=seconds)
-        if re.fullmatch(r"[1-9]\d*", text):
+        if 0 < seconds <= _MOST_SECONDS:
+            return cls(seconds=seconds)
+        if re.fullmatch(r"[1-9][0-9]{0,12}", text) and int(text) <= _MOST_IMAGES:
             return cls(images=int(text))
         raise DataError(
             f"window is {value!r}; use a time such as '36h' (s, m, h, d, w) or a number of images"
