@@ -137,6 +137,12 @@ def test_what_was_recorded_can_become_the_reference(store, tmp_path):
         (["record", "{store}", "{bad}"], "no column 'p_synthetic'"),
         (["record", "{store}", "{words}"], "is no number"),
         (["label", "{store}", "{bad}"], "no column 'id'"),
+        (
+            ["start", "{store}", "--reference", "{normal}"],
+            "is there already and keeps its reference",
+        ),
+        (["label", "{store}", "{semicolons}"], "but ['id;label']; save it as CSV in UTF-8"),
+        (["label", "{store}", "{utf16}"], "no column 'id'"),
         (["label", "{store}", "{huge}"], "is no number; use those recorded"),
         (["label", "{store}", "{square}"], "is no number; use those recorded"),
         (["label", "{store}", "{long}"], "is no CSV"),
@@ -151,6 +157,8 @@ def test_wrong_usage_ends_with_2_and_a_line(store, tmp_path, words, told):
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     (tmp_path / "words.csv").write_text("p_synthetic\nmuch\n")
     (tmp_path / "huge.csv").write_text(f"id,label\n{10**20},real\n")
+    (tmp_path / "semicolons.csv").write_text("id;label\n1;real\n")
+    (tmp_path / "utf16.csv").write_text("id,label\n1,real\n", encoding="utf-16")
     (tmp_path / "square.csv").write_text("id,label\n²,real\n", encoding="utf-8")
     (tmp_path / "long.csv").write_text(f"id,label\n{'1' * 140_000},real\n")
     places = {"store": store} | {path.stem: path for path in tmp_path.glob("*.csv")}

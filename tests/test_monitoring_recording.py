@@ -114,6 +114,8 @@ def test_scores_images_and_logits_are_told_apart():
     assert not is_scores(["a.jpg"])
     assert not is_scores("a.jpg")
     assert not is_scores([])
+    assert is_scores(0.3)
+    assert is_scores(np.float32(0.3))
     assert is_scores([0, 0.2])
     assert is_scores([None, 0.2])
     assert is_scores([1, 0])
@@ -132,6 +134,31 @@ def test_scores_images_and_logits_are_told_apart():
 )
 def test_scores_in_any_form_are_recorded_as_scores(monitor, scores):
     assert monitor.record(scores).decisions[0] in ("real", "synthetic")
+
+
+def test_one_score_is_refused_by_its_shape_and_recorded_as_nothing(monitor):
+    with pytest.raises(DataError, match=r"scores have shape \(\); give probabilities of shape"):
+        monitor.record(0.3)
+    assert len(all_of(monitor)) == 0
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=len)
+def test_rows_of_predict_proba_are_not_taken_for_logits(tmp_path, names):
+    detector = ScoresOnly(names=names)
+    p = np.array([0.2, 0.9, np.nan])
+    both = np.column_stack([1 - p, p])
+    with pytest.raises(DataError, match="rows of predict_proba"):
+        Monitor.for_detector(detector, reference=both, store=tmp_path / "m.db")
+    monitor = Monitor.for_detector(detector, reference=np.full(60, 0.1), store=tmp_path / "m.db")
+    with pytest.raises(DataError, match="rows of predict_proba"):
+        monitor.record(both)
+    assert monitor.record(both[:, 1]).p[:2].tolist() == [0.2, 0.9]
+
+
+@pytest.mark.parametrize("key", ["x", None, -1, 10**20, 2**63])
+def test_what_is_no_id_is_refused(monitor, key):
+    with pytest.raises(DataError, match="is no id of a recorded image"):
+        monitor.label({key: "real"})
 
 
 def test_scores_of_uneven_rows_are_refused(monitor):

@@ -12,6 +12,7 @@ import typer
 
 from synthdetect.cli.console import printable, progress, tell
 from synthdetect.cli.output import opened
+from synthdetect.cli.score_files import rows_of_csv, scores_or_images
 from synthdetect.errors import DataError, ImageError
 
 if TYPE_CHECKING:
@@ -72,11 +73,17 @@ def start(
     """Start a monitor."""
     from synthdetect.detector import Detector
     from synthdetect.monitoring.monitor import Monitor
+    from synthdetect.monitoring.opening import is_store
 
     if not 0 < alpha < 1:
         raise typer.BadParameter(f"{alpha} is not between 0 and 1", param_hint="--alpha")
+    if is_store(store):
+        raise DataError(
+            f"{store}: is there already and keeps its reference; `synthdetect monitor rebase` "
+            "makes another, or name a new store"
+        )
     detector = Detector.load(bundle)
-    normal = _scores_or_images(reference)
+    normal = scores_or_images(reference)
     with progress("images", len(normal), show=not quiet) as advance:
         made = Monitor.for_detector(
             detector, reference=normal, store=store, alpha=alpha, advance=advance
@@ -117,7 +124,7 @@ def record(
     from synthdetect.monitoring.monitor import Monitor
     from synthdetect.monitoring.recording import is_scores
 
-    sources = [_scores_or_images(path) for path in paths]
+    sources = [scores_or_images(path) for path in paths]
     total = sum(map(len, sources))
     known, tags = Monitor.open(store), _tags(tag)
     if not all(map(is_scores, sources)):
@@ -164,7 +171,7 @@ def label(
     """Add labels that came later."""
     from synthdetect.monitoring.monitor import Monitor
 
-    found = {row[by.value]: row["label"] for row in _rows(labels, (by.value, "label"))}
+    found = {row[by.value]: row["label"] for row in rows_of_csv(labels, (by.value, "label"))}
     if by is Key.id and not all(re.fullmatch("[0-9]{1,18}", key) for key in found):
         raise DataError(f"{labels.name}: a value of the column id is no number; use those recorded")
     n = Monitor.open(store).label(found, by=by.value)
@@ -261,21 +268,6 @@ def rebase(
     tell(f"{store}: reference of {known.reference.n} images")
 
 
-def _scores_or_images(path: Path) -> list[Any]:
-    """Return the scores of a CSV file as floats, or images."""
-    if path.suffix.lower() != ".csv":
-        from synthdetect.images.batches import iter_sources
-
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or directory; check the path")
-        return list(iter_sources(path))
-    texts = [row["p_synthetic"] for row in _rows(path, ("p_synthetic",))]
-    try:
-        return [float(text) if text else float("nan") for text in texts]
-    except ValueError as error:
-        raise DataError(f"{path.name}: a value of p_synthetic is no number ({error})") from error
-
-
 def _told(recorded: "Recorded") -> Iterator[tuple[int, float | str, str]]:
     """Yield a row of CSV for each image."""
     columns = recorded.ids.tolist(), recorded.p.tolist(), recorded.decisions.tolist()
@@ -290,24 +282,6 @@ def _parts(sources: Iterable[list[Any]], skip: int) -> Iterator[list[Any]]:
     for source in sources:
         yield from batches(source[skip:], BATCH)
         skip = max(0, skip - len(source))
-
-
-def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    # Names of files need not be UTF-8, and `predict` writes them as they are.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file)
-        try:
-            missing = [name for name in needed if name not in (rows.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path.name}: has no column {missing[0]!r}; its columns must be there"
-                )
-            for row in rows:
-                if any(row[name] is None for name in needed):
-                    raise DataError(f"{path.name}: line {rows.line_num} is too short; complete it")
-                yield row
-        except csv.Error as error:
-            raise DataError(f"{path.name}: is no CSV ({error}); save it as CSV again") from error
 
 
 def _tags(texts: list[str] | None) -> dict[str, str] | None:

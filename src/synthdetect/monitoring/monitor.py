@@ -22,6 +22,7 @@ from synthdetect.monitoring.quantities import Reference, reference_of
 from synthdetect.monitoring.recording import (
     Looked,
     Scorer,
+    as_id,
     batches,
     from_scores,
     is_scores,
@@ -279,7 +280,7 @@ class Monitor:
         if by not in ("id", "sha256"):
             raise ValueError(f"by is {by!r}; use 'id' or 'sha256'")
         y = labels_to_y(list(labels.values())).tolist()
-        keys = [_as_id(k) if by == "id" else str(k).lower() for k in labels]
+        keys = [as_id(k) if by == "id" else str(k).lower() for k in labels]
         return self._store.label(by, dict(zip(keys, y, strict=True)), seconds_of(when))
 
     def report(
@@ -466,13 +467,3 @@ class Monitor:
                 written.append(Recorded(ids, one.p, decisions, one.errors))
                 begin += len(one.p)
         return joined(written)
-
-
-def _as_id(key: Any) -> int:
-    try:
-        number = int(key)
-    except (TypeError, ValueError, OverflowError):
-        number = -1
-    if not 0 <= number < 2**63:
-        raise DataError(f"{key!r} is no id of a recorded image; use those of Recorded.ids")
-    return number

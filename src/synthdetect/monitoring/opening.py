@@ -8,7 +8,7 @@ from typing import Any
 from synthdetect.ensemble.learn import Decision
 from synthdetect.ensemble.prevalence import Shifted
 from synthdetect.errors import BundleError, StoreError
-from synthdetect.monitoring.connect import Database, SqliteDatabase
+from synthdetect.monitoring.connect import Database, SqliteDatabase, connect
 from synthdetect.monitoring.store import Store, read_meta, write_meta
 
 
@@ -34,7 +34,7 @@ def same_detector(
     if store.members != tuple(names):
         raise StoreError(
             f"{database.name}: is of a detector with the members {list(store.members)}, this one "
-            f"has {list(names)}; name another store"
+            f"has {list(names)}; give the detector that it was started with, or another store"
         )
     known, now = json.loads(read_meta(database)["decision"]), described(decision)
     if known is None or now is None:
@@ -50,6 +50,11 @@ def same_detector(
         with database.writing() as connection:
             write_meta(connection, "decision", json.dumps(now))
             write_meta(connection, "threshold", json.dumps(decision.threshold.to_dict()))
+
+
+def is_store(address: str) -> bool:
+    """Say whether a monitor's store is there."""
+    return Store.opened(connect(address)) is not None
 
 
 def check_there(database: Database) -> None:

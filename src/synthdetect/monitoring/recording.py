@@ -181,6 +181,11 @@ def from_scores(
         values = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"scores are not an array of numbers: {error}") from error
+    if values.ndim == 2 and values.shape[1] == 2 and len(values) and _are_both(values):
+        raise DataError(
+            "scores look like rows of predict_proba, P(real) and P(synthetic); give its last "
+            "column, predict_proba(images)[:, 1]"
+        )
     if values.ndim == 2 and values.shape[1] == n_members:
         if decision is None:
             raise DataError(
@@ -287,6 +292,8 @@ def is_scores(values: Any) -> bool:
     Arrays of floats, of one or two axes, are, as are a table or a column of pandas and lists; whole
     numbers count only where they stand alone or beside others in a list, as 0 and 1 may.
     """
+    if isinstance(values, int | float | np.number):
+        return True  # one score is refused by its shape, and not taken for an image
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
     if isinstance(values, np.ndarray):
@@ -294,6 +301,12 @@ def is_scores(values: Any) -> bool:
     if isinstance(values, list | tuple) and values:
         return _are_numbers(values) or all(map(_are_numbers, values))
     return False
+
+
+def _are_both(rows: Floats) -> bool:
+    """Say whether rows are two probabilities that make 1; NaN is of an unreadable image."""
+    known = rows[~np.isnan(rows).any(axis=1)]
+    return bool(len(known) and (known >= 0).all() and np.allclose(known.sum(axis=1), 1, atol=1e-9))
 
 
 def _are_numbers(row: Any) -> bool:
@@ -319,3 +332,14 @@ def batches(sources: Iterable[Any], size: int) -> Iterator[list[Any]]:
             part = []
     if part:
         yield part
+
+
+def as_id(key: Any) -> int:
+    """Return the id of a recorded image, or raise DataError."""
+    try:
+        number = int(key)
+    except (TypeError, ValueError, OverflowError):
+        number = -1
+    if not 0 <= number < 2**63:
+        raise DataError(f"{key!r} is no id of a recorded image; use those of Recorded.ids")
+    return number
