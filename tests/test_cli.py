@@ -394,6 +394,17 @@ class TestOut:
         assert result.exit_code == 2
         assert "--out" in result.stderr
 
+    @pytest.mark.parametrize("name", ["results.json", "results.xlsx"])
+    def test_a_name_of_another_kind_of_file_needs_a_format(
+        self, tiny_bundle, image_folder, tmp_path, name
+    ):
+        out = tmp_path / name
+        options = ("predict", image_folder / "a.jpg", "--bundle", tiny_bundle, "--out", out)
+        result = run(*options)
+        assert result.exit_code == 2
+        assert "is no kind of results; use .csv or .jsonl" in " ".join(result.stderr.split())
+        assert run(*options, "--format", "jsonl").exit_code == 0
+
     @pytest.mark.parametrize(("write", "n_lines_before"), [(write_csv, 1), (write_jsonl, 0)])
     def test_each_row_is_written_before_the_next_is_asked_for(self, write, n_lines_before):
         stream, seen = io.StringIO(), []
@@ -851,6 +862,21 @@ class TestCalibrate:
         assert result.exit_code == 2
         assert told in result.stderr
         assert not (tmp_path / "new").exists()
+
+    def test_a_learner_is_refused_by_its_own_option(self, tiny_bundle, image_manifest, tmp_path):
+        options = ("--bundle", tiny_bundle, "--out", tmp_path / "new", "--what", "all")
+        result = run("calibrate", image_manifest, *options, "--combiner", "vote")
+        assert "--combiner" in result.stderr
+        result = run("calibrate", image_manifest, *options, "--calibrator", "plat")
+        assert "--calibrator" in result.stderr
+
+    def test_what_is_no_bundle_is_told_before_images_are_scored(self, image_manifest, tmp_path):
+        (tmp_path / "pictures").mkdir()
+        (tmp_path / "pictures" / "é.png").touch()
+        out = tmp_path / "pictures"
+        result = run("calibrate", image_manifest, "--bundle", "no-such-bundle", "--out", out)
+        assert result.exit_code == 2
+        assert "pictures: what is there is not a bundle; move it away" in result.stderr
 
     def test_a_missing_folder_is_told_before_images_are_scored(self, image_manifest, tmp_path):
         result = run("calibrate", image_manifest, "--out", tmp_path / "missing" / "new")

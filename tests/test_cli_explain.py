@@ -41,6 +41,29 @@ def test_explain_prints_json_and_writes_a_page(tiny_bundle, marked, tmp_path):
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_file_called_json_gets_json(tiny_bundle, marked, tmp_path):
+    out = tmp_path / "why.json"
+    assert run("explain", marked, "--bundle", tiny_bundle, "--out", out).exit_code == 0
+    assert "evidence" in json.loads(out.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read (No such file"),
+        (b"\x30\x82\xff", "is no PEM"),
+        (b"path,label\n", "is no PEM"),
+    ],
+)
+def test_signers_that_are_no_pem_are_refused(tiny_bundle, marked, tmp_path, content, told):
+    path = tmp_path / "signers"
+    if content is not None:
+        path.write_bytes(content)
+    result = run("explain", marked, "--bundle", tiny_bundle, "--trust", path)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize("words", [["no-such.png"], ["a.png", "--html", "nowhere/why.html"]])
 def test_explain_says_what_is_wrong(words, tiny_bundle):
     result = run("explain", *words, "--bundle", tiny_bundle)

@@ -75,6 +75,7 @@ def test_manifest_may_have_a_byte_order_mark_numbers_and_quotes(manifest):
         ("", "no rows"),
         ("path,label\n", "no rows"),
         ("file,label\na.jpg,real\n", r"column 'path' is missing; it has file, label"),
+        ("path;label\na.jpg;real\n", r"it has path;label \(columns are parted by commas"),
         ("path,class\na.jpg,real\n", "column 'label' is missing"),
         ("path,label\na.jpg,real\nb.jpg,fake\n", r"row 3: label is 'fake'; use"),
         ("path,label\na.jpg,real\nz.jpg,real\n", r"row 3: there is no file .*z\.jpg"),
@@ -99,10 +100,10 @@ def test_bad_manifests_name_the_row_and_the_cause(manifest, text, message):
 
 def test_manifest_that_is_no_text_is_refused(tmp_path):
     path = tmp_path / "m.csv"
-    with pytest.raises(DataError, match="not a readable CSV manifest"):
+    with pytest.raises(DataError, match=r"m\.csv: there is no such file or directory"):
         read_manifest(path)
     path.write_bytes(b"path,label\n\xff\xfe,real\n")
-    with pytest.raises(DataError, match="not a readable CSV manifest"):
+    with pytest.raises(DataError, match=r"not a readable CSV manifest .* save it as CSV in UTF-8"):
         read_manifest(path)
 
 

@@ -48,3 +48,9 @@ def test_a_member_that_gives_no_number_is_an_error_and_no_answer(monkeypatch, va
     assert not scorer.uses_all_cores
     with pytest.raises(BundleError, match=f"member x: gives {value} .* its weights are damaged"):
         scorer.logits(np.zeros((2, 1, 128, 128, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["spectral", "MobileNetV2"])
+def test_an_unknown_precision_is_refused_whatever_the_kind(kind):
+    with pytest.raises(ValueError, match="precision is 'fp16'; use one of f32, bf16"):
+        load_scorer(TrainedMember("x", kind, CenterCrop(128)), precision="fp16")

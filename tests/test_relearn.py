@@ -15,7 +15,13 @@ from synthdetect.ensemble.combine import LinearCombiner
 from synthdetect.ensemble.learn import Decision, deal_folds, learn_decision
 from synthdetect.ensemble.policies import CostWeighted, Fixed, Youden
 from synthdetect.ensemble.prevalence import Shifted
-from synthdetect.ensemble.relearn import ForPrevalence, policy_at, relearn, relearn_cascade
+from synthdetect.ensemble.relearn import (
+    ForPrevalence,
+    check_what,
+    policy_at,
+    relearn,
+    relearn_cascade,
+)
 from synthdetect.ensemble.scaling import PlattScaling, TemperatureScaling
 from synthdetect.ensemble.threshold import Threshold
 from synthdetect.ensemble.voting import SoftVote
@@ -197,6 +203,14 @@ def test_unknown_steps_are_refused_with_the_known_ones():
     logits, y = shifted_images(60)
     with pytest.raises(ValueError, match="what is 'calibrator'; use one of 'threshold', 'prob"):
         relearn(BEFORE, logits, y, what="calibrator", seed=0)
+
+
+@pytest.mark.parametrize("policy", ["cost", Youden, 0.5])
+def test_what_is_no_policy_is_refused_before_anything_is_learned(policy):
+    with pytest.raises(ValueError, match=r"policy is .*; give one such as Youden\(\)"):
+        check_what("threshold", policy)
+    with pytest.raises(ValueError, match="policy is"):
+        relearn(None, None, None, policy=policy, seed=0)
 
 
 def test_few_images_are_enough_for_a_threshold_and_too_few_for_folds():

@@ -289,7 +289,7 @@ class Detector(Predictor):
             As `predict_proba`.
         """
         decision = self._fitted()
-        check_what(what)
+        check_what(what, policy or self.policy)
         learners = self._learners()
         labels_to_y(y)  # before a long look at the images
         logits = self._logits(images, on_error, remember=True)

@@ -26,6 +26,8 @@ from synthdetect.bundle.manifest import Manifest
 from synthdetect.bundle.names import SIGNATURE_NAME, UNLISTED, check_file_names
 from synthdetect.bundle.replace import (
     backup_path,
+    check_replaceable,
+    is_zip,
     remove_stale,
     write_folder_bundle,
     write_zip_bundle,
@@ -112,11 +114,27 @@ def write_bundle(
         if not target.parent.is_dir():
             raise BundleError(f"{target}: folder {target.parent} does not exist; create it first")
         remove_stale(target)
-        if target.suffix.lower() == ".zip":
+        if is_zip(target):
             write_zip_bundle(target, contents)
         else:
             write_folder_bundle(target, contents)
     return bundle
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse, before the work, what `write_bundle` would refuse to replace after it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where a bundle is going.
+
+    Raises
+    ------
+    BundleError
+        If something that is not a bundle lies there.
+    """
+    check_replaceable(_real(path))
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:

@@ -40,6 +40,16 @@ def backup_path(path: str | os.PathLike[str]) -> Path:
     return target.with_name(f".{target.name}.synthdetect-backup") if target.name else target
 
 
+def check_replaceable(target: Path) -> None:
+    """Raise BundleError if what lies there is no bundle of the kind that the name asks for."""
+    _check_replaceable(target, stat.S_ISREG if is_zip(target) else stat.S_ISDIR)
+
+
+def is_zip(target: Path) -> bool:
+    """Say whether a bundle of this name is one file."""
+    return target.suffix.lower() == ".zip"
+
+
 def write_zip_bundle(target: Path, contents: Mapping[str, bytes]) -> None:
     _check_replaceable(target, stat.S_ISREG)
     stage = _temporary(target)
@@ -121,7 +131,7 @@ def _check_replaceable(target: Path, right_kind: Callable[[int], bool]) -> None:
             ours = type(manifest["schema_version"]) is int and len(manifest["members"]) > 0
             others = set(sizes) - set(UNLISTED) - set(manifest["files"])
     except (BundleError, KeyError, TypeError) as error:
-        raise BundleError(f"{target}: it is not a bundle ({error}); {advice}") from error
+        raise BundleError(f"{target}: what is there is not a bundle; {advice}") from error
     if others or not ours:
         raise BundleError(
             f"{target}: it has files that are no part of a bundle "

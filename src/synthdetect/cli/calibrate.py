@@ -1,8 +1,6 @@
 """`synthdetect calibrate`."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthdetect.cli.calibration_text import Side, report
-from synthdetect.cli.console import printable, progress, tell
+from synthdetect.cli.console import printable, progress, tell, without_warnings
 from synthdetect.cli.parts import part_of
 from synthdetect.cli.policies import PolicyName, policy_of
 from synthdetect.errors import DataError
@@ -187,15 +185,17 @@ def calibrate(
     if not out.absolute().parent.is_dir():
         reason = f"folder {printable(str(out.absolute().parent))} does not exist; create it first"
         raise typer.BadParameter(reason, param_hint="--out")
+    from synthdetect.bundle.format import check_target
     from synthdetect.data.folders import read_dataset
     from synthdetect.detector import Detector
 
+    check_target(out)
     dataset, on = _part(read_dataset(manifest), split, manifest)
     detector = Detector.load(bundle, **steps)
     decision = detector.decision_
     recording = _Recording(chosen)
     try:
-        with progress("images", len(dataset), show=not quiet) as advance, _without_warnings():
+        with progress("images", len(dataset), show=not quiet) as advance, without_warnings():
             detector.calibrate(
                 _counted(dataset.images, advance),
                 dataset.y,
@@ -237,14 +237,6 @@ class _Recording:
         return self._policy.fit(y, p)
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Leave out warnings of what the threshold's notes say."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
-
-
 def _steps(what: What, combiner: str | None, calibrator: str | None) -> dict[str, Any]:
     """Return the detector's learners, refusing those of steps that stay."""
     from synthdetect.ensemble.learners import calibrator_learner, combiner_learner
@@ -254,13 +246,16 @@ def _steps(what: What, combiner: str | None, calibrator: str | None) -> dict[str
     if calibrator is not None and what is What.threshold:
         reason = "goes with --what probability, combiner or all"
         raise typer.BadParameter(reason, param_hint="--calibrator")
-    try:
-        return {
-            "combiner": combiner_learner(combiner),
-            "calibrator": calibrator_learner(calibrator),
-        }
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--what") from error
+    learners: dict[str, Any] = {}
+    for step, learner_of, name in (
+        ("combiner", combiner_learner, combiner),
+        ("calibrator", calibrator_learner, calibrator),
+    ):
+        try:
+            learners[step] = learner_of(name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint=f"--{step}") from error
+    return learners
 
 
 def _part(dataset: "Dataset", split: Split | None, manifest: Path) -> tuple["Dataset", str]:

@@ -1,6 +1,7 @@
 """What people read: messages and a progress bar on standard error."""
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -54,3 +55,11 @@ def progress(what: str, total: int, *, done: int = 0, show: bool = True) -> Iter
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task(what, total=total, completed=done)
         yield lambda steps=1: shown.advance(task, steps)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Leave out warnings of what is told as the notes of a threshold."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield

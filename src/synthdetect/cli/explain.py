@@ -20,7 +20,9 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write text or JSON to this file instead.", show_default=False),
+        typer.Option(
+            help="Write to this file instead; JSON if it ends in .json.", show_default=False
+        ),
     ] = None,
     bundle: Annotated[
         str, typer.Option(help="A bundled detector's name, or a bundle's path or address.")
@@ -56,7 +58,7 @@ def explain(
     if html is not None and not html.absolute().parent.is_dir():
         reason = f"folder {printable(str(html.absolute().parent))} does not exist; create it first"
         raise typer.BadParameter(reason, param_hint="--html")
-    anchors = trust.read_text(encoding="utf-8") if trust is not None else None
+    anchors = None if trust is None else _anchors(trust)
     with opened(out) as stream:
         from synthdetect.detector import Detector
         from synthdetect.explanation.explain import explain as explained
@@ -65,8 +67,22 @@ def explain(
         told = explained(detector, image, occlusion=occlusion, trust_anchors=anchors)
         if html is not None:
             told.to_html(html)
-        if as_json:
+        if as_json or (out is not None and out.suffix.lower() == ".json"):
             stream.write(json.dumps(told.to_dict(), indent=2, allow_nan=False) + "\n")
         else:
             # Line by line: what a file says may hold terminal commands.
             stream.write("\n".join(map(printable, str(told).split("\n"))) + "\n")
+
+
+def _anchors(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("ascii")
+    except OSError as error:
+        reason = f"{printable(str(path))}: cannot be read ({error.strerror}); check the path"
+        raise typer.BadParameter(reason, param_hint="--trust") from error
+    except UnicodeDecodeError:
+        text = ""
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        reason = f"{printable(str(path))}: is no PEM of certificates; convert it to PEM"
+        raise typer.BadParameter(reason, param_hint="--trust")
+    return text

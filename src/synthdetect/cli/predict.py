@@ -231,7 +231,12 @@ def predict(
 
 def _format_of(out: Path | None) -> Format:
     extension = out.suffix.lower().removeprefix(".") if out else ""
-    return Format(extension) if extension in ("csv", "jsonl") else Format.table
+    if extension in ("csv", "jsonl"):
+        return Format(extension)
+    if extension not in ("", "txt", "table"):
+        reason = f"{extension!r} is no kind of results; use .csv or .jsonl, or say --format"
+        raise typer.BadParameter(reason, param_hint="--out")
+    return Format.table
 
 
 def _images(paths: list[str], *, recursive: bool) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthdetect.cli.console import tell
+from synthdetect.cli.console import tell, without_warnings
 from synthdetect.cli.parts import DATA_HELP
 from synthdetect.errors import RecipeError
 
@@ -94,13 +94,16 @@ def train(
             return
         resume = True
     try:
-        ensemble = train_ensemble(dataset, plan, out=out, resume=resume, log=log, jobs=jobs)
+        with without_warnings():
+            ensemble = train_ensemble(dataset, plan, out=out, resume=resume, log=log, jobs=jobs)
     except KeyboardInterrupt:
         tell(f"what was finished is kept in {out}; --resume goes on")
         raise
     folder = out / BUNDLE_FOLDER
     folder.mkdir(exist_ok=True)
     saved = Detector.from_training(ensemble).save(folder / plan.name)
+    for note in ensemble.decision.threshold.notes:
+        tell(note)
     typer.echo("\n".join(as_lines(ensemble.figures)))
     typer.echo(saved)
 

@@ -189,8 +189,14 @@ def read_manifest(path: str | Path) -> Dataset:
     try:
         content = manifest.read_bytes()
         table = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{manifest}: there is no such file or directory; check the path"
+        ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{manifest}: not a readable CSV manifest ({error})") from error
+        raise DataError(
+            f"{manifest}: not a readable CSV manifest ({error}); save it as CSV in UTF-8"
+        ) from error
     rows = _rows(manifest, table)
     images = tuple(_image(manifest, number, row) for number, row in rows)
     _check_once(manifest, rows, images)
@@ -262,7 +268,10 @@ def require_classes(dataset: Dataset, *, what: str, at_least: int) -> None:
     for label, name in enumerate(CLASSES):
         n = int(np.sum(dataset.y == label))
         if n < at_least:
-            raise DataError(f"{what} has {n} {name} images; at least {at_least} are needed")
+            raise DataError(
+                f"{what} has {n} {name} images; at least {at_least} are needed: add some (a fifth "
+                "of the images is held out where the data names no split 'val')"
+            )
 
 
 def _rows(manifest: Path, table: list[list[str]]) -> list[_Row]:
@@ -273,7 +282,10 @@ def _rows(manifest: Path, table: list[list[str]]) -> list[_Row]:
     header = numbered[0][1]
     for column in ("path", "label"):
         if column not in header:
-            raise DataError(f"{manifest}: column {column!r} is missing; it has {', '.join(header)}")
+            raise DataError(
+                f"{manifest}: column {column!r} is missing; it has {', '.join(header)} "
+                "(columns are parted by commas)"
+            )
     if twice := sorted({column for column in header if header.count(column) > 1}):
         raise DataError(f"{manifest}: column {twice[0]!r} is there twice; keep one")
     rows = []

@@ -76,10 +76,12 @@ class ForPrevalence:
         return Shifted(learned, training=float(np.asarray(y).mean()), deployed=self.prevalence)
 
 
-def check_what(what: str) -> None:
-    """Raise ValueError unless `what` is one of `WHAT`."""
+def check_what(what: str, policy: Policy | None = None) -> None:
+    """Raise ValueError unless `what` is one of `WHAT` and the policy, if any, can learn."""
     if what not in WHAT:
         raise ValueError(f"what is {what!r}; use one of {', '.join(map(repr, WHAT))}")
+    if policy is not None and (isinstance(policy, type) or not hasattr(policy, "fit")):
+        raise ValueError(f"policy is {policy!r}; give one such as Youden() or CostWeighted(10, 1)")
 
 
 def relearn(
@@ -132,9 +134,10 @@ def relearn(
     DataError
         As `learn_decision`, or if the images are too few for what the policy guarantees.
     ValueError
-        If `what` is none of these, or `prevalence` is out of range or nothing depends on it.
+        If `what` is none of these, `policy` is none, or `prevalence` is out of range or nothing
+        depends on it.
     """
-    check_what(what)
+    check_what(what, policy)
     policy = policy_at(Youden() if policy is None else policy, prevalence)
     if what == "threshold":
         if prevalence is not None and not hasattr(policy, "prevalence"):

@@ -11,7 +11,7 @@ from synthdetect.members.backbones import BACKBONES, BackboneMember
 from synthdetect.members.base import Scorer, TrainedMember
 from synthdetect.members.spectral_features import SIZE
 from synthdetect.members.spectrum import SpectralMember, SpectralScorer
-from synthdetect.runtime.openvino import Graph
+from synthdetect.runtime.openvino import Graph, check_precision
 
 KINDS: tuple[str, ...] = (*BACKBONES, SpectralMember.kind)
 
@@ -70,7 +70,10 @@ def load_scorer(trained: TrainedMember, *, precision: str = "f32") -> Scorer:
     BundleError
         If the kind is unknown, or what it holds is not what the kind needs. The scorer raises it if
         a logit is not finite.
+    ValueError
+        If the precision is none of these.
     """
+    check_precision(precision)
     is_spectral = trained.kind == SpectralMember.kind
     check_files(trained.name, trained.kind, [*trained.graph, *(["npz"] if is_spectral else [])])
     if is_spectral:

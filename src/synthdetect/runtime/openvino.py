@@ -19,6 +19,12 @@ PRECISIONS = ("f32", "bf16")
 _MAX_VALUES = 2**28
 
 
+def check_precision(precision: str) -> None:
+    """Raise ValueError unless it is one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; use one of {', '.join(PRECISIONS)}")
+
+
 class Graph:
     """An OpenVINO graph from (k, size, size, 3) uint8 to (k, 1) float32 logits.
 
@@ -52,8 +58,7 @@ class Graph:
         precision: str = "f32",
         name: str = "graph",
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision is {precision!r}; use one of {', '.join(PRECISIONS)}")
+        check_precision(precision)
         self._options = (xml, weights, crops, precision, name)
         self._lock = Lock()
         self._compiled: dict[tuple[int, str], Any] = {}
