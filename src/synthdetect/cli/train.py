@@ -102,8 +102,9 @@ def train(
     folder = out / BUNDLE_FOLDER
     folder.mkdir(exist_ok=True)
     saved = Detector.from_training(ensemble).save(folder / plan.name)
-    for note in ensemble.decision.threshold.notes:
-        tell(note)
+    if not quiet:
+        for note in ensemble.decision.threshold.notes:
+            tell(note)
     typer.echo("\n".join(as_lines(ensemble.figures)))
     typer.echo(saved)
 
