@@ -151,7 +151,7 @@ def _not_ours(path: Path, fault: str) -> typer.BadParameter:
 
 def _locked(path: Path, *, resume: bool) -> IO[bytes]:
     """Open the file, which is then there and nobody else's."""
-    while True:
+    for _ in range(10):
         try:
             # In append mode, so that no two processes overwrite each other's rows.
             file = path.open("a+b" if resume else "xb")
@@ -168,6 +168,7 @@ def _locked(path: Path, *, resume: bool) -> IO[bytes]:
             file.close()
             raise
         file.close()  # another run was done, and deleted it, before it was locked here
+    raise _being_written(path)
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
@@ -179,10 +180,14 @@ def _lock(file: IO[bytes], path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        reason = f"{_shown(path)} is being written by another run; wait for it"
-        raise typer.BadParameter(reason, param_hint="--out") from error
+        raise _being_written(path) from error
     except OSError:  # some network disks have no locks
         return
+
+
+def _being_written(path: Path) -> typer.BadParameter:
+    reason = f"{_shown(path)} is being written by another run; wait for it"
+    return typer.BadParameter(reason, param_hint="--out")
 
 
 def _remove(file: IO[bytes], path: Path) -> None:

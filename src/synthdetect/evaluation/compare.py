@@ -8,7 +8,7 @@ import numpy as np
 
 from synthdetect.ensemble.checks import Floats
 from synthdetect.errors import DataError
-from synthdetect.evaluation.interval import NO_VARIANCE, Difference, json_ready, upper_tail
+from synthdetect.evaluation.interval import Difference, json_ready, upper_tail
 from synthdetect.evaluation.metrics import log_losses
 from synthdetect.evaluation.ranking import auroc_difference
 from synthdetect.evaluation.resample import replicate_counts
@@ -189,7 +189,7 @@ def _difference(images: Floats, drawn: Floats, confidence: float) -> Difference:
 
     NaN where the bootstrap has no spread and the difference is not 0.
     """
-    if np.ptp(drawn) <= NO_VARIANCE and images.any():
+    if np.ptp(drawn) <= 1e-12 * np.abs(drawn).max() and images.any():
         # All pairs of a class differ by the same, as two images may: nothing is known of others.
         nothing = float("nan")
         return Difference(float(images.mean()), nothing, nothing, len(images), nothing)

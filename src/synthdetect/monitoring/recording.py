@@ -306,7 +306,7 @@ def is_scores(values: Any) -> bool:
 def _are_both(rows: Floats) -> bool:
     """Say whether rows are two probabilities that make 1; NaN is of an unreadable image."""
     known = rows[~np.isnan(rows).any(axis=1)]
-    return bool(len(known) and (known >= 0).all() and np.allclose(known.sum(axis=1), 1, atol=1e-9))
+    return bool(len(known) and (known >= 0).all() and np.allclose(known.sum(axis=1), 1, atol=1e-6))
 
 
 def _are_numbers(row: Any) -> bool:
