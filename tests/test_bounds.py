@@ -2,7 +2,7 @@ import doctest
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -28,6 +28,7 @@ def test_most_allowed_is_the_last_count_whose_upper_limit_is_within(n, rate, con
         assert binom.cdf(most + 1, n, rate) > 1 - confidence - 1e-9
 
 
+@example(rate=0.5, confidence=0.5000000000000001)
 @settings(deadline=None, max_examples=60)
 @given(rate=st.floats(0.001, 0.5), confidence=st.floats(0.5, 0.999))
 def test_fewest_needed_is_just_enough(rate, confidence):

@@ -201,7 +201,7 @@ def calibrate(
                 dataset.y,
                 policy=recording,
                 what=what.value,
-                groups=dataset.group.tolist() if dataset.group.any() else None,
+                groups=dataset.group.tolist() if (dataset.group != "").any() else None,
                 on_error="nan",
             )
     finally:  # if too few are left to learn from, these are why

@@ -135,11 +135,12 @@ def most_allowed(n: int, rate: float, confidence: float) -> int:
     """
     from scipy.special import bdtr
 
+    tail = _tail(confidence)
     # Of k + 1 counts, from none up, as many are allowed as the growing tail leaves.
     low, high = 0, n
     while low < high:
         k = (low + high) // 2
-        if bdtr(k, n, rate) <= 1 - confidence:
+        if bdtr(k, n, rate) <= tail:
             low = k + 1
         else:
             high = k
@@ -148,5 +149,18 @@ def most_allowed(n: int, rate: float, confidence: float) -> int:
 
 def fewest_needed(rate: float, confidence: float) -> int:
     """Return the smallest n with which no success at all bounds a proportion at `rate`."""
-    # A quotient that is a whole number may come out a hair above it.
-    return max(1, math.ceil(math.log(1 - confidence) / math.log1p(-rate) - 1e-9))
+    from scipy.special import bdtr
+
+    tail = _tail(confidence)
+    n = max(1, math.ceil(math.log(tail) / math.log1p(-rate)))
+    # A quotient that is a whole number may come out a hair beside it.
+    while n > 1 and bdtr(0, n - 1, rate) <= tail:
+        n -= 1
+    while bdtr(0, n, rate) > tail:
+        n += 1
+    return n
+
+
+def _tail(confidence: float) -> float:
+    """1 - confidence, and a hair more: a tail that is just as large may come out above it."""
+    return (1 - confidence) * (1 + 1e-12)

@@ -286,7 +286,8 @@ def _counts(digits: NDArray[np.uint8], order: int, axis: int) -> Vector:
     if order == 3:
         codes = shifted(pairs, 0, n_runs) * np.uint8(5) + shifted(digits, 2, n_runs)
     else:
-        codes = shifted(pairs, 0, n_runs) * np.uint16(25) + shifted(pairs, 2, n_runs)
+        codes = shifted(pairs, 0, n_runs).astype(np.uint16)  # numpy 1 would multiply as uint8
+        codes = codes * np.uint16(25) + shifted(pairs, 2, n_runs)
     classes, n = _symmetry(order)
     counts = np.bincount(codes.ravel(), minlength=5**order)
     return np.bincount(classes, weights=counts, minlength=n).astype(np.float64, copy=False)
