@@ -154,11 +154,9 @@ def fewest_needed(rate: float, confidence: float) -> int:
     tail = _tail(confidence)
     n = max(1, math.ceil(math.log(tail) / math.log1p(-rate)))
     # A quotient that is a whole number may come out a hair beside it.
-    while n > 1 and bdtr(0, n - 1, rate) <= tail:
-        n -= 1
-    while bdtr(0, n, rate) > tail:
-        n += 1
-    return n
+    if n > 1 and bdtr(0, n - 1, rate) <= tail:
+        return n - 1
+    return n if bdtr(0, n, rate) <= tail else n + 1
 
 
 def _tail(confidence: float) -> float:
