@@ -10,7 +10,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -40,18 +40,13 @@ def backup_path(path: str | os.PathLike[str]) -> Path:
     return target.with_name(f".{target.name}.synthdetect-backup") if target.name else target
 
 
-def check_replaceable(target: Path) -> None:
-    """Raise BundleError if what lies there is no bundle of the kind that the name asks for."""
-    _check_replaceable(target, stat.S_ISREG if is_zip(target) else stat.S_ISDIR)
-
-
 def is_zip(target: Path) -> bool:
     """Say whether a bundle of this name is one file."""
     return target.suffix.lower() == ".zip"
 
 
 def write_zip_bundle(target: Path, contents: Mapping[str, bytes]) -> None:
-    _check_replaceable(target, stat.S_ISREG)
+    check_replaceable(target)
     stage = _temporary(target)
     try:
         with stage.open("xb") as stream:
@@ -69,7 +64,7 @@ def write_folder_bundle(target: Path, contents: Mapping[str, bytes]) -> None:
     # The backup is looked for first: if it exists now and the target does later, the target is new.
     if os.path.lexists(backup) and os.path.lexists(target):
         _retire(backup, target)
-    _check_replaceable(target, stat.S_ISDIR)
+    check_replaceable(target)
     stage = _temporary(target)
     try:
         _write_files(stage, contents)
@@ -111,19 +106,22 @@ def _write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
 def _retire(backup: Path, target: Path) -> None:
     """Delete a backup that is no longer needed; renamed first, as backups are whole."""
     if os.path.lexists(backup):
-        _check_replaceable(backup, stat.S_ISDIR)
+        check_replaceable(backup)
         trash = _temporary(target)
         backup.rename(trash)
         _discard(trash)
 
 
-def _check_replaceable(target: Path, right_kind: Callable[[int], bool]) -> None:
-    """Refuse to replace what is not a bundle, or holds files that are not the bundle's."""
+def check_replaceable(target: Path) -> None:
+    """Raise BundleError if what lies there is no bundle of the kind that its name asks for.
+
+    Nor is one that holds files which are not the bundle's.
+    """
     if not os.path.lexists(target):
         return
     advice = "move it away, or save to another path"
+    right_kind, kind = (stat.S_ISREG, "zip") if is_zip(target) else (stat.S_ISDIR, "folder")
     if not right_kind(target.lstat().st_mode):
-        kind = "zip" if right_kind is stat.S_ISREG else "folder"
         raise BundleError(f"{target}: something that is not a bundle's {kind} is there; {advice}")
     try:
         with open_source(target) as (sizes, read):

@@ -215,8 +215,13 @@ def read_manifest(path: str | Path) -> Dataset:
 
 def group_names(dataset: Dataset) -> NDArray[np.str_]:
     """Return the groups, of shape (n,), where images without one are each their own."""
-    own = np.array([f"\0{i}" for i in range(len(dataset))], dtype=np.str_)
-    return np.where(dataset.group == "", own, dataset.group)
+    return each_its_own(dataset.group)
+
+
+def each_its_own(names: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return names of shape (n,), where those that are blank become different ones."""
+    own = np.array([f"\0{i}" for i in range(len(names))], dtype=np.str_)
+    return np.where(names == "", own, names)
 
 
 def hold_out(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:

@@ -217,7 +217,7 @@ def learn_cascade(
     if np.isnan(decision.combiner(_alone(columns, order[:1]))).any():
         raise DataError(f"member {order[0]} has no say in the combiner; put another first")
     fold = deal_folds(labels, groups=groups, n_folds=n_folds, seed=seed)
-    prefixes = [order[:k] for k in range(1, min(len(order), columns.shape[1] - 1) + 1)]
+    prefixes = stage_columns(order, columns.shape[1])
     learners = _for_each_stage(calibrator, len(prefixes))
     # The same for each margin: fitted once.
     folds = [fold == k for k in range(n_folds)]
@@ -292,6 +292,11 @@ class _Fitted:
         first = float(getattr(self._threshold, "low", self._threshold.value))
         below = max(0.0, float(np.nextafter(first, -1)))
         return min(low, below), max(high, self._threshold.value)
+
+
+def stage_columns(order: Sequence[int], n_members: int) -> list[tuple[int, ...]]:
+    """Return the columns of each stage where members are asked in this order."""
+    return [tuple(order[:k]) for k in range(1, min(len(order), n_members - 1) + 1)]
 
 
 def _for_each_stage(

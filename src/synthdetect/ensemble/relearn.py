@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synthdetect.ensemble.calibrate import CalibratorLearner
-from synthdetect.ensemble.cascade import Cascade, learn_cascade
+from synthdetect.ensemble.cascade import Cascade, learn_cascade, stage_columns
 from synthdetect.ensemble.checks import check_share
 from synthdetect.ensemble.combine import CombinerLearner
 from synthdetect.ensemble.learn import Decision, learn_decision
@@ -200,8 +200,8 @@ def relearn_cascade(
         learner = ForPrevalence(learner, prevalence)
     kept = {frozenset(stage.columns): Kept(stage.calibrator) for stage in cascade.stages}
     learners = [
-        kept.get(frozenset(order[: k + 1]), learner) if what == "threshold" else learner
-        for k in range(min(len(order), decision.combiner.n_members - 1))
+        kept.get(frozenset(columns), learner) if what == "threshold" else learner
+        for columns in stage_columns(order, decision.combiner.n_members)
     ]
     return learn_cascade(
         decision, logits, y, order=order, calibrator=learners, groups=groups, seed=seed

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthdetect.data.dataset import labels_to_y
+from synthdetect.data.dataset import each_its_own, labels_to_y
 from synthdetect.ensemble.checks import Floats, Labels, check_vector
 from synthdetect.errors import DataError
 from synthdetect.evaluation.calibration import (
@@ -222,9 +222,8 @@ def _groupings(
 
 def _codes(name: str, values: ArrayLike, n: int) -> Clusters:
     """Return clusters as numbers; images of none are each their own."""
-    names = _texts(name, values, n)
-    own = np.array([f"\0{i}" for i in range(n)], dtype=str)
-    return np.unique(np.where(names == "", own, names), return_inverse=True)[1].astype(np.int64)
+    names = each_its_own(_texts(name, values, n))
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def _texts(name: str, values: ArrayLike, n: int) -> NDArray[np.str_]:

@@ -289,8 +289,8 @@ def _plain(value: Any) -> Any:
 def is_scores(values: Any) -> bool:
     """Say whether these are scores and not images: numbers, alone or in rows.
 
-    Arrays of floats, of one or two axes, are, as are a table or a column of pandas and lists; whole
-    numbers count only where they stand alone or beside others in a list, as 0 and 1 may.
+    Arrays of floats, of one or two axes; arrays of whole numbers of one axis; lists of numbers or
+    of rows; and a table or a column of pandas.
     """
     if isinstance(values, int | float | np.number):
         return True  # one score is refused by its shape, and not taken for an image

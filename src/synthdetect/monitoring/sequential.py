@@ -182,7 +182,7 @@ class Evidence:
         """
         if self.alarm is not None or not len(values):
             return self
-        p, counts = self._ranks(values)
+        p, bins = self._ranks(values)
         payments = np.array([bet(p) for bet in BETS])
         stakes, peak, begin = self.stakes, self.peak, 0
         while begin < len(p):
@@ -197,14 +197,18 @@ class Evidence:
             if most >= self.limit:
                 at = int(np.argmax(wealth >= self.limit))
                 n, stakes, peak = n + at + 1, stakes * growth[:, at], float(wealth[at])
-                # What came after the alarm, as if it had come in another call.
-                counts = self._ranks(values[: begin + at + 1])[1]
+                # Without what came after the alarm, as if it had come in another call.
+                counts = self._counts_with(bins[: begin + at + 1])
                 return replace(self, counts=counts, stakes=stakes, n=n, peak=peak, alarm=n)
             stakes, peak, begin = stakes * growth[:, -1], max(peak, most), end
+        counts = self._counts_with(bins)
         return replace(self, counts=counts, stakes=stakes, n=self.n + len(p), peak=peak)
 
-    def _ranks(self, values: Floats) -> tuple[Floats, Counts]:
-        """Smoothed p-value of each value among all before it, and the counts with all of them.
+    def _counts_with(self, bins: NDArray[np.int16]) -> Counts:
+        return self.counts + np.bincount(bins, minlength=len(self.counts))
+
+    def _ranks(self, values: Floats) -> tuple[Floats, NDArray[np.int16]]:
+        """Smoothed p-value of each value among all before it, and the bin of each.
 
         p = (number above + chance * number in the same bin, itself included) / number so far.
         """
@@ -223,7 +227,7 @@ class Evidence:
             places = slice(begin, begin + len(part))
             p[places] = (above + chance[places] * (n_same + counts[part] + 1)) / number
             counts += np.bincount(part, minlength=len(counts))
-        return p, counts
+        return p, bins
 
     def to_json(self) -> str:
         """Return the state as text, the inverse of `from_json`."""
