@@ -156,7 +156,7 @@ class BackboneMember:
     teacher : str
         Name of a network that comes earlier in the recipe: half of each label is then what that
         network says of the very crop (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022,
-        arXiv:2106.05237). Empty for none.
+        arXiv:2106.05237), scaled to its own size if it looks at whole pictures. Empty for none.
     schedule : Schedule
     augmentation : Augmentation or None
         What its training images go through, if not what the recipe says for all members.

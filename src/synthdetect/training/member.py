@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthdetect.data.dataset import Dataset
 from synthdetect.images.decode import decode, source_name
+from synthdetect.images.views import Pixels, Resize
 from synthdetect.members.backbones import BackboneMember
 from synthdetect.members.base import TrainedMember
 from synthdetect.members.registry import AnyMember
@@ -129,16 +131,26 @@ def _train_member(
 
 
 def _as_teacher(trained: TrainedMember | None) -> Teacher | None:
-    """Let a trained network score crops of any size, as its pupils see them."""
+    """Let a trained network score crops of any size, as its pupils see them.
+
+    One that looks at whole pictures takes a crop for one, and scales it to the size that it knows.
+    """
     if trained is None:
         return None
+    view = trained.view
 
     @lru_cache
     def graph(size: int) -> Graph:
         xml, weights = trained.graph["xml"], trained.graph["bin"]
         return Graph(xml, weights, crops=(1, size, size, 3), name=f"teacher {trained.name}")
 
-    return lambda crops: graph(crops.shape[2]).logits(crops)
+    def logits(crops: Pixels) -> NDArray[np.float64]:
+        if isinstance(view, Resize):
+            scaled = Resize(view.size)
+            crops = np.stack([scaled.apply(crop) for crop in crops[:, 0]])
+        return graph(crops.shape[2]).logits(crops)
+
+    return logits
 
 
 def _content_sha256(dataset: Dataset) -> str:
