@@ -111,6 +111,15 @@ def test_bundles_are_scored_in_one_pass_and_those_of_one_name_told_apart(tiny_bu
     assert np.array_equal(same[0].evaluation.p, same[1].evaluation.p)
 
 
+def test_a_bundle_that_is_given_twice_is_refused_before_images_are_looked_at(tiny_bundle):
+    with pytest.raises(DataError, match="is given twice; give each once"):
+        member_cards(
+            [tiny_bundle, tiny_bundle],
+            labelled(6, 5),
+            advance=lambda: pytest.fail("looked at an image"),
+        )
+
+
 def test_unread_images_do_not_count_and_are_told(tiny_bundle):
     made = member_cards([tiny_bundle], labelled(8, 5, bad=[0, 9]), teaching=labelled(9, 6, bad=[1]))
     assert len(made.unread) == 3

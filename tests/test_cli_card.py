@@ -120,3 +120,16 @@ def test_labelled_folders_can_be_calibrated_on(tiny_bundle, tmp_path):
     result = run("calibrate", tmp_path, "--bundle", tiny_bundle, "--out", out)
     assert result.exit_code == 0, result.output
     assert "n = 30 (15 real, 15 synthetic)" in result.stdout
+
+
+def test_an_image_with_a_whole_header_alone_is_named_where_pixels_are_looked_at(folder, tmp_path):
+    whole = (folder / "train" / "real" / "0.jpg").read_bytes()
+    (tmp_path / "real").mkdir()
+    for i in range(2):
+        (tmp_path / "real" / f"{i}.jpg").write_bytes(whole)
+    (tmp_path / "real" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    assert run("card", tmp_path).exit_code == 0
+    result = run("card", tmp_path, "--duplicates")
+    assert result.exit_code == 1
+    assert "cut.jpg: is truncated or damaged" in result.stdout
+    assert "2 images look like others, in 1 groups" in result.stdout

@@ -169,6 +169,21 @@ def test_too_few_images_say_how_many_are_needed():
         require_classes(data, what="the training split", at_least=3)
 
 
+def test_columns_without_a_name_may_be_several(manifest):
+    data = read_manifest(manifest("path,label,,\na.jpg,real,1,2\nb.jpg,1,3,4\n"))
+    assert data.facets == {}
+
+
+def test_a_source_with_the_name_of_a_split_is_counted_apart(manifest):
+    text = "path,label,split,source\na.jpg,real,train,test\nb.jpg,synthetic,test,gan\n"
+    assert read_manifest(manifest(text)).counts() == {
+        "train": {"real": 1, "synthetic": 0},
+        "test": {"real": 0, "synthetic": 1},
+        "source test": {"real": 1, "synthetic": 0},
+        "gan": {"real": 0, "synthetic": 1},
+    }
+
+
 def test_parts_keep_rows_together():
     data = from_arrays([b"a", b"b", b"c"], [0, 1, 1], groups=["x", "y", "z"])
     part = data.take(np.array([2, 0]))

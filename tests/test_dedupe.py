@@ -152,6 +152,16 @@ def test_look_alikes_tell_how_many_there_are_and_where_they_do_harm():
     ]
 
 
+def test_images_that_cannot_be_read_look_like_no_other_and_are_told():
+    images = [picture(0), b"broken", picture(1), picture(0), b"broken"]
+    data = from_arrays(images, [0] * 5)
+    found = look_alikes(data)
+    assert found.first.tolist() == [0, 1, 2, 0, 4]
+    assert list(found.unread) == [1, 4]
+    with pytest.raises(ImageError, match="image 1"):
+        with_duplicate_groups(data)
+
+
 def test_near_duplicates_of_two_classes_are_grouped_with_a_warning():
     data = from_arrays([picture(0), picture(1), jpeg(picture(0), 80)], [0, 0, 1])
     with pytest.warns(UserWarning, match=r"image 0 \(real\) and image 2 \(synthetic\)"):

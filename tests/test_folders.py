@@ -123,3 +123,10 @@ def test_the_page_lists_every_name():
 
 def test_examples_of_the_docstrings():
     assert doctest.testmod(folders).failed == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_source_of_bytes_that_are_no_utf_8_is_text(tree):
+    data = read_folder(tree("fake/caf\udce9/a.png", "real/b.png"))
+    assert data.source.tolist() == ["caf\\udce9", ""]
+    assert data.source[0].encode() == b"caf\\udce9"

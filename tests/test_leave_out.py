@@ -65,6 +65,13 @@ def test_what_is_the_same_everywhere_is_found_in_a_source_that_was_left_out(done
     assert all(fold.figures[0].auroc.value > 0.9 for fold in done[0].folds)
 
 
+def test_other_images_under_the_same_labels_are_other_data(done, dataset):
+    _, out = done
+    images, _ = labelled_arrays(64, seed=1)
+    with pytest.raises(TrainingError, match="other data"):
+        leave(replace(dataset, images=tuple(images)), out, only=["gan"])
+
+
 def test_finished_folds_and_features_are_read_and_not_repeated(done, dataset, monkeypatch):
     table, out = done
 

@@ -8,8 +8,8 @@ import pytest
 
 from synthdetect.errors import RecipeError
 from synthdetect.images.perturb import Augmentation
-from synthdetect.images.views import CenterCrop, Crops
-from synthdetect.members.backbones import MobileNetV2, Schedule
+from synthdetect.images.views import CenterCrop, Crops, Resize
+from synthdetect.members.backbones import MobileNetV2, Schedule, Sequential, Xception
 from synthdetect.members.registry import KINDS
 from synthdetect.members.spectrum import SpectralMember
 from synthdetect.training.decide import DecisionPlan
@@ -92,6 +92,28 @@ def test_description_is_plain_and_names_weights_without_their_folder(recipe_file
     assert description["augmentation"]["jpeg_quality"] == (50, 90)
 
 
+def test_a_recipe_may_have_a_byte_order_mark(recipe_file):
+    assert read_recipe(recipe_file('\ufeff[[members]]\nkind = "spectral"')).members
+
+
+def test_a_teacher_must_be_able_to_see_its_pupil_s_crops():
+    pupil = MobileNetV2(
+        name="pupil", weights=None, teacher="teacher", schedule=Schedule(crops=(64, 96))
+    )
+    only_96 = {"view": CenterCrop(96), "schedule": Schedule(crops=(96,))}
+    fixed = Sequential(name="teacher", weights=None, head="study", **only_96)
+    with pytest.raises(RecipeError, match=r"pupil: its crops of 64 px .* use crops of 96 px"):
+        Recipe(members=(fixed, pupil))
+    large = Xception(name="teacher", weights=None, schedule=Schedule(crops=(96,)))
+    with pytest.raises(RecipeError, match="use crops of 71 px, or a teacher of whole pictures"):
+        Recipe(members=(large, pupil))
+    for good in (
+        Sequential(name="teacher", weights=None, head="study", **only_96 | {"view": Resize(96)}),
+        Sequential(name="teacher", weights=None),
+    ):
+        assert Recipe(members=(good, pupil)).members[1].teacher == "teacher"
+
+
 @pytest.mark.parametrize(("text", "weights"), [("none", None), ("imagenet", "imagenet")])
 def test_weights_by_word(recipe_file, text, weights):
     recipe = read_recipe(recipe_file(f'[[members]]\nkind = "MobileNetV2"\nweights = "{text}"'))
@@ -124,6 +146,18 @@ def test_weights_by_word(recipe_file, text, weights):
         ("[[members]]\nkind='spectral'\n[[members]]\nkind='spectral'", "two members share a name"),
         ("pairs=[['a']]\n[[members]]\nkind='spectral'", "write pairs ="),
         ("seed=", "not a readable recipe"),
+        ("seed=4294967296\n[[members]]\nkind='spectral'", "seed is 4294967296; use a whole number"),
+        ("[[members]]\nkind='spectral'\nname=5", "member name is 5; use text"),
+        ("[[members]]\nkind='spectral'\nview={kind='crops', n=1}", "crops: size is missing"),
+        (
+            "[[members]]\nkind='MobileNetV2'\nweights='none'\n[members.schedule]\nmixup=inf",
+            "mixup is inf; use 0 or more",
+        ),
+        (
+            "[[members]]\nkind='MobileNetV2'\nweights='none'\n"
+            "[members.schedule]\nlearning_rate=inf",
+            "learning_rate is inf",
+        ),
     ],
 )
 def test_bad_recipes_name_file_key_and_way_out(recipe_file, text, message):

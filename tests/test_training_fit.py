@@ -105,6 +105,27 @@ def test_members_can_be_trained_one_by_one_and_are_not_trained_again(dataset, tm
     assert stored.stat().st_mtime_ns == before
 
 
+def test_a_member_s_folder_of_other_data_is_refused(dataset, tmp_path):
+    train_some(dataset, RECIPE, ["spectral"], out=tmp_path / "out")
+    fewer = dataset.take(np.arange(len(dataset)) != 3)
+    with pytest.raises(TrainingError, match="another recipe or other data"):
+        train_some(fewer, RECIPE, ["spectral"], out=tmp_path / "out", resume=True)
+
+
+def test_a_row_of_test_may_go_and_nothing_is_trained_again(trained, dataset):
+    fewer = dataset.take(np.arange(len(dataset)) != len(dataset) - 1)
+    assert fewer.split.tolist().count("test") == 19
+    before = {path: path.stat().st_mtime_ns for path in trained[1].rglob("*.npz")}
+    train_some(fewer, RECIPE, ["spectral"], out=trained[1], resume=True)
+    assert {path: path.stat().st_mtime_ns for path in trained[1].rglob("*.npz")} == before
+
+
+def test_a_file_is_no_folder_for_a_training(dataset, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(TrainingError, match="out is a file; use another name"):
+        train_ensemble(dataset, RECIPE, out=tmp_path / "out")
+
+
 def test_used_folder_needs_resume(trained, dataset):
     with pytest.raises(TrainingError, match="is not empty; use --resume"):
         train_ensemble(dataset, RECIPE, out=trained[1])
@@ -117,7 +138,7 @@ def test_validation_of_one_class_is_refused(dataset, tmp_path):
 
 
 def test_unreadable_training_image_is_named(tmp_path):
-    images, y = labelled_arrays(20, seed=0)
+    images, y = labelled_arrays(25, seed=0)
     images[3] = b"broken"
     with pytest.raises(ImageError, match="no image of a kind"):
         train_ensemble(from_arrays(images, y), RECIPE, out=tmp_path / "out")

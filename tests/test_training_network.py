@@ -181,3 +181,10 @@ def test_pupils_learn_what_the_teacher_says(tmp_path):
     member = replace(MEMBER, teacher="contrary")
     run(tmp_path, member=member, teacher=contrary)
     assert set(asked) == {(8, 1, 32, 32, 3), (8, 1, 40, 40, 3)}
+
+
+def test_a_network_that_diverges_says_so(tmp_path):
+    member = replace(MEMBER, schedule=replace(MEMBER.schedule, learning_rate=1e30))
+    with pytest.raises(TrainingError, match=r"diverged in epoch 1 .*a lower learning_rate"):
+        run(tmp_path, member=member)
+    assert not (tmp_path / "net" / "state.json").exists()

@@ -66,6 +66,17 @@ def test_the_average_of_the_weights_is_judged_and_training_goes_on_without_it():
     assert 0 < moved < 0.99
 
 
+def test_an_epoch_does_not_put_the_average_in_the_place_of_the_weights():
+    model, plan = opened(ema=0.9)
+    crops = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(8, dtype=np.float32)[:, np.newaxis] % 2
+    model.fit(crops, labels, batch_size=4, epochs=1, verbose=0)
+    raw = model.get_layer("top").get_weights()[0]
+    position = [w.shape for w in model.get_weights()].index(raw.shape)
+    averaged = judged_weights(model, plan.schedule)[position]
+    assert np.abs(averaged - raw).max() > 1e-5
+
+
 def test_without_averaging_the_weights_themselves_are_judged():
     model, plan = opened()
     train_once(model)

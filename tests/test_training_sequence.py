@@ -73,3 +73,11 @@ def test_a_view_of_whole_images_trains_on_whole_images():
     crops, _, _ = batch_of(plan(), pixels=lambda index: halves, view=Resize(16))
     np.testing.assert_array_equal(crops[:, :, 0].max(axis=(1, 2)), 0)
     np.testing.assert_array_equal(crops[:, :, -1].min(axis=(1, 2)), 200)
+
+
+@pytest.mark.parametrize("mixup", [0.2, 1.0])
+def test_balanced_classes_weigh_the_same_when_they_are_mixed(mixup):
+    _, labels, weights = batch_of(plan(balanced=True, mixup=mixup))
+    synthetic = float(np.sum(weights * labels[:, 0]))
+    assert synthetic == pytest.approx(float(weights.sum()) / 2, rel=1e-5)
+    assert weights.mean() == pytest.approx(1.0)

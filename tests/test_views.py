@@ -113,12 +113,12 @@ def test_equal_views_are_computed_once_and_shared():
     [
         ({}, "view kind None is not known"),
         ({"kind": ["crops"]}, "is not known; use one of"),
-        ({"kind": "crops", "size": 40}, "missing"),
+        ({"kind": "crops", "size": 40}, "crops: n is missing; give a whole number"),
         ({"kind": "crops", "n": 6, "size": 40}, "n must be 1 to 5"),
         ({"kind": "resize", "size": "40"}, "size is '40'; use a whole number"),
         ({"kind": "resize", "size": True}, "size is True"),
         ({"kind": "resize", "size": 10**9}, "1 to 4096"),
-        ({"kind": "resize", "size": 40, "n": 2}, "unexpected"),
+        ({"kind": "resize", "size": 40, "n": 2}, "key 'n' is not known; use size, flip"),
         ({"kind": "resize", "size": 40, "flip": 1}, "flip is 1; use true or false"),
     ],
 )

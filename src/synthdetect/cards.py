@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synthdetect.bundle.assemble import take_apart
 from synthdetect.bundle.format import Bundle
 from synthdetect.bundle.hub import open_bundle
-from synthdetect.data.dataset import Dataset, group_names
+from synthdetect.data.dataset import Dataset, group_names, require_sources
 from synthdetect.ensemble.learn import Decision, learn_decision
 from synthdetect.ensemble.scaling import TemperatureScaling
 from synthdetect.errors import DataError, ImageError
@@ -91,7 +91,7 @@ def member_cards(
     DataError
         If no image can be read, a class is missing, or a source of a pair is unknown.
     """
-    _check_pairs(pairs, measured)
+    require_sources(measured, [name for pair in pairs for name in pair], what="pair")
     contestants = [one for named in _named(bundles) for one in _contestants(*named)]
     members = [one for one in contestants if one.member is not None]
     scored = _Scored.of(members, measured, teaching, advance)
@@ -115,7 +115,10 @@ class _Contestant:
 
 def _named(bundles: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, Bundle]]:
     """Yield bundles by their own name, or, where two share it, by how they were given."""
-    opened = [(os.fspath(given), open_bundle(given)) for given in bundles]
+    paths = [os.fspath(given) for given in bundles]
+    if twice := [path for path in paths if paths.count(path) > 1]:
+        raise DataError(f"bundle {twice[0]} is given twice; give each once")
+    opened = [(path, open_bundle(path)) for path in paths]
     names = [bundle.manifest.name for _, bundle in opened]
     for given, bundle in opened:
         own = bundle.manifest.name
@@ -283,16 +286,6 @@ def _seconds_per_image(scorer: Scorer, crops: NDArray[np.uint8]) -> float:
         scorer.logits(batch)
         seconds.append((time.perf_counter() - before) / len(batch))
     return float(np.median(seconds))
-
-
-def _check_pairs(pairs: Sequence[tuple[str, str]], measured: Dataset) -> None:
-    known = sorted(set(measured.source.tolist()) - {""})
-    for name in (name for pair in pairs for name in pair):
-        if name not in known:
-            raise DataError(
-                f"pair: no measured image is of source {name!r}; "
-                f"sources: {', '.join(known) or 'none'}"
-            )
 
 
 def _counted(images: Iterable[Any], advance: Callable[[], None] | None) -> Iterator[Any]:

@@ -70,7 +70,9 @@ def card(
         Path | None,
         typer.Option(help="Write to this file; it is replaced when everything is done."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the folds of the confound check.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the folds of the confound check.")
+    ] = 0,
     duplicates: Annotated[
         bool,
         typer.Option(
@@ -106,11 +108,14 @@ def card(
     with opened(out) as stream:
         with progress("files", len(dataset), show=not quiet) as advance:
             facts = read_facts(dataset.images, advance=advance)
-        made = data_card(dataset, facts)
         parts: _Parts = {"confounds": _checked(facts, dataset, seed)}
         if duplicates:
-            readable = np.array([not isinstance(found, ImageError) for found in facts])
-            parts["duplicates"] = look_alikes(dataset.take(readable))
+            readable = np.flatnonzero([not isinstance(found, ImageError) for found in facts])
+            parts["duplicates"] = found = look_alikes(dataset.take(readable))
+            # Whole headers, but no whole pictures.
+            for i, error in found.unread.items():
+                facts[readable[i]] = error
+        made = data_card(dataset, facts)
         stream.write(_rendered(made, parts, chosen))
     if made.unreadable:
         tell(f"{len(made.unreadable)} of {len(dataset)} images could not be read")

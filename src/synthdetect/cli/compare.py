@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthdetect.cli.console import printable, progress, tell
+from synthdetect.cli.console import printable, progress, tell, without_warnings
 from synthdetect.cli.output import opened
 from synthdetect.cli.parts import DATA_HELP, MeasuredSplit, Split, measured_part
 
@@ -167,7 +167,7 @@ def _cards(
     if Split.val in set(dataset.split.tolist()) and wanted in (Split.test, Split.train):
         teaching = dataset.part(Split.val)
     total = len(measured) + (0 if teaching is None else len(teaching))
-    with progress("images", total, show=not quiet) as advance:
+    with progress("images", total, show=not quiet) as advance, without_warnings():
         return member_cards(
             bundles, measured, teaching=teaching, pairs=pairs, note=note, advance=advance
         )
@@ -202,15 +202,16 @@ def _left_out(data: Path, leaving: _Leaving, chosen: TableFormat) -> str:
         reason = f"{chosen.value} is not for --leave-out; use text or markdown"
         raise typer.BadParameter(reason, param_hint="--format")
     plan = read_recipe(leaving.recipe, weights_dir=leaving.weights)
-    table = leave_one_out(
-        read_dataset(data),
-        plan,
-        out=leaving.out,
-        by=leaving.column,
-        only=leaving.only,
-        log=TrainingLog(leaving.out, quiet=leaving.quiet),
-        jobs=leaving.jobs,
-    )
+    with without_warnings():
+        table = leave_one_out(
+            read_dataset(data),
+            plan,
+            out=leaving.out,
+            by=leaving.column,
+            only=leaving.only,
+            log=TrainingLog(leaving.out, quiet=leaving.quiet),
+            jobs=leaving.jobs,
+        )
     whole = json.dumps(table.to_dict(), indent=2, allow_nan=False) + "\n"
     write_whole(leaving.out / "leave-out.json", whole)
     text = table.to_markdown() if chosen is TableFormat.markdown else str(table)

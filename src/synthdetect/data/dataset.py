@@ -72,12 +72,16 @@ class Dataset:
         return self.take(self.split == split)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of images of each class in each split, then by source."""
+        """Return the number of images of each class in each split, then by source.
+
+        A source with the name of a split is told as `source train`.
+        """
         table: dict[str, dict[str, int]] = {}
-        for column in (self.split, self.source):
+        sources = [f"source {name}" if name in SPLITS else name for name in self.source.tolist()]
+        for column in (self.split.tolist(), sources):
             for key, label in zip(column, self.y, strict=True):
                 if key:
-                    row = table.setdefault(str(key), dict.fromkeys(CLASSES, 0))
+                    row = table.setdefault(key, dict.fromkeys(CLASSES, 0))
                     row[CLASSES[label]] += 1
         return table
 
@@ -279,6 +283,17 @@ def require_classes(dataset: Dataset, *, what: str, at_least: int) -> None:
             )
 
 
+def require_sources(dataset: Dataset, names: Iterable[str], *, what: str) -> None:
+    """Raise `DataError` unless an image is of each source; `what` says who names them."""
+    known = sorted(set(dataset.source.tolist()) - {""})
+    for name in names:
+        if name not in known:
+            raise DataError(
+                f"{what}: no measured image is of source {name!r}; "
+                f"sources: {', '.join(known) or 'none'}"
+            )
+
+
 def _rows(manifest: Path, table: list[list[str]]) -> list[_Row]:
     """Number the rows, leave blank ones out, and check every field but the path's file."""
     numbered = [(number, fields) for number, fields in enumerate(table, start=1) if fields]
@@ -291,7 +306,7 @@ def _rows(manifest: Path, table: list[list[str]]) -> list[_Row]:
                 f"{manifest}: column {column!r} is missing; it has {', '.join(header)} "
                 "(columns are parted by commas)"
             )
-    if twice := sorted({column for column in header if header.count(column) > 1}):
+    if twice := sorted({column for column in header if column and header.count(column) > 1}):
         raise DataError(f"{manifest}: column {twice[0]!r} is there twice; keep one")
     rows = []
     for number, fields in numbered[1:]:

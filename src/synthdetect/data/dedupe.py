@@ -1,8 +1,8 @@
 """Near-duplicates: images that look the same, found by perceptual hashes, as groups."""
 
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from synthdetect.data.dataset import CLASSES, Dataset, group_names
-from synthdetect.errors import DataError
-from synthdetect.images.batches import prepared
+from synthdetect.errors import DataError, ImageError
+from synthdetect.images.batches import Prepared, prepared
 from synthdetect.images.decode import source_name
 from synthdetect.images.limits import DEFAULT_LIMITS, Limits
 from synthdetect.images.views import Pixels
@@ -38,11 +38,14 @@ class LookAlikes:
         Of `near_duplicates`.
     across_splits, across_classes : tuple of str
         Of each group that is in two splits (of two classes), a pair of images that is.
+    unread : mapping of int to ImageError
+        Why images, by position, could not be read; each is in a group of its own.
     """
 
     first: NDArray[np.int64]
     across_splits: tuple[str, ...]
     across_classes: tuple[str, ...]
+    unread: Mapping[int, ImageError] = field(default_factory=dict)
 
     @property
     def n_groups(self) -> int:
@@ -100,17 +103,12 @@ def perceptual_hashes(
     MissingExtraError
         If the package imagehash is not installed.
     """
-    phash = require("imagehash", extra="data").phash
-
-    def packed(pixels: Pixels) -> NDArray[np.uint8]:
-        return np.packbits(phash(Image.fromarray(pixels), hash_size=_HASH_SIDE).hash)
-
     rows = []
-    for image in prepared(images, packed, limits=limits, workers=workers):
+    for image in _hashed(images, limits, workers):
         if image.error is not None:
             raise image.error
         rows.append(image.value)
-    return np.array(rows, dtype=np.uint8).reshape(-1, _N_BITS // 8)
+    return _table(rows)
 
 
 def near_duplicates(
@@ -169,18 +167,24 @@ def look_alikes(
 
     Raises
     ------
-    ImageError
-        If an image cannot be read.
     MissingExtraError
         If the package imagehash is not installed.
     """
-    hashes = perceptual_hashes(dataset.images, limits=limits, workers=workers)
-    first = near_duplicates(hashes, max_distance)
+    rows, readable, unread = [], [], {}
+    for i, image in enumerate(_hashed(dataset.images, limits, workers)):
+        if image.error is not None:
+            unread[i] = image.error
+        else:
+            readable.append(i)
+            rows.append(image.value)
+    first, good = np.arange(len(dataset)), np.array(readable, dtype=np.int64)
+    first[good] = good[near_duplicates(_table(rows), max_distance)]
     classes = np.array(CLASSES, dtype=np.str_)[dataset.y]
     return LookAlikes(
         first=first,
         across_splits=_disagreements(dataset, first, dataset.split),
         across_classes=_disagreements(dataset, first, classes),
+        unread=unread,
     )
 
 
@@ -220,6 +224,8 @@ def with_duplicate_groups(
         If the package imagehash is not installed.
     """
     found = look_alikes(dataset, max_distance=max_distance, limits=limits, workers=workers)
+    for error in found.unread.values():
+        raise error
     if found.across_splits:
         raise DataError(
             f"near-duplicates are in different splits: {_some(found.across_splits)}; keep one of "
@@ -234,6 +240,21 @@ def with_duplicate_groups(
         len(dataset), np.tile(everyone, 2), np.concatenate([found.first, representative[own]])
     )
     return replace(dataset, group=_names(dataset.group, joined))
+
+
+def _hashed(
+    images: Iterable[Any], limits: Limits, workers: int | None
+) -> Iterator[Prepared[NDArray[np.uint8]]]:
+    phash = require("imagehash", extra="data").phash
+
+    def packed(pixels: Pixels) -> NDArray[np.uint8]:
+        return np.packbits(phash(Image.fromarray(pixels), hash_size=_HASH_SIDE).hash)
+
+    return prepared(images, packed, limits=limits, workers=workers)
+
+
+def _table(rows: Sequence[NDArray[np.uint8] | None]) -> NDArray[np.uint8]:
+    return np.array(rows, dtype=np.uint8).reshape(-1, _N_BITS // 8)
 
 
 def _near_pairs(

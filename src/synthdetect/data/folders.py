@@ -165,7 +165,9 @@ def _split(image: Path, parts: tuple[str, ...]) -> str:
 
 def _source(parts: tuple[str, ...]) -> str:
     known = (_CLASS_OF, _CLASS_OF_NUMBER, _SPLIT_OF)
-    return "/".join(part for part in parts if not any(_plain(part) in names for names in known))
+    source = "/".join(part for part in parts if not any(_plain(part) in names for names in known))
+    # A name of bytes that are no UTF-8 could be in no bundle and no report.
+    return source.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(name: str) -> str:

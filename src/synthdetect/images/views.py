@@ -7,7 +7,7 @@ shared.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -202,7 +202,11 @@ def view_from_dict(description: Mapping[str, Any]) -> View:
     for key, value in options.items():
         if key != "flip" and (type(value) is not int or not 1 <= value <= 4096):
             raise ValueError(f"view {kind}: {key} is {value!r}; use a whole number, 1 to 4096")
-    try:
-        return cls(**options)
-    except TypeError as error:
-        raise ValueError(f"view {kind}: {error}") from error
+    known = [field.name for field in fields(cls)]
+    for key in known:
+        if key != "flip" and key not in options:
+            raise ValueError(f"view {kind}: {key} is missing; give a whole number, 1 to 4096")
+    for key in options:
+        if key not in known:
+            raise ValueError(f"view {kind}: key {key!r} is not known; use {', '.join(known)}")
+    return cls(**options)

@@ -5,7 +5,7 @@ from typing import Any
 
 from synthdetect.errors import RecipeError
 from synthdetect.images.perturb import Augmentation
-from synthdetect.images.views import CenterCrop, View
+from synthdetect.images.views import CenterCrop, Resize, View
 from synthdetect.members.networks import Network, of_keras, residual, sequential
 from synthdetect.members.schedule import Schedule
 from synthdetect.optional import require
@@ -252,6 +252,16 @@ def Residual(*, name: str = "residual", **options: Any) -> BackboneMember:  # no
     Its ImageNet weights are MobileNetV2's.
     """
     return BackboneMember(kind="residual", name=name, **options)
+
+
+def sizes_seen(member: BackboneMember) -> range:
+    """Return the sides in pixels of pictures that a trained network can be shown."""
+    backbone = BACKBONES[member.kind]
+    if isinstance(member.view, Resize):
+        return range(1, 2**31)  # it scales them
+    if member.head == "study" and backbone.study_head.flatten:
+        return range(member.view.size, member.view.size + 1)
+    return range(backbone.min_size, 2**31)
 
 
 def build(member: BackboneMember, *, size: int, weights: str | None) -> Any:

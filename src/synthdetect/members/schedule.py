@@ -1,5 +1,6 @@
 """How long and how fast a network learns."""
 
+import math
 from dataclasses import dataclass
 
 from synthdetect.errors import RecipeError
@@ -81,7 +82,7 @@ class Schedule:
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"schedule {name} is {getattr(self, name)}; use 0 to under 1")
         for name in _NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise RecipeError(f"schedule {name} is {getattr(self, name)}; use 0 or more")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise RecipeError(f"schedule learning_rate is {self.learning_rate}; use more than 0")

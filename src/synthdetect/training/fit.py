@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from synthdetect.data.confounds import dataset_confounds
-from synthdetect.data.dataset import Dataset, hold_out, require_classes
+from synthdetect.data.dataset import Dataset
 from synthdetect.ensemble.cascade import Cascade
 from synthdetect.ensemble.learn import Decision
 from synthdetect.errors import DataError, TrainingError
@@ -20,9 +20,9 @@ from synthdetect.members.real_spectrum import measure_real_spectrum
 from synthdetect.training.decide import Learners, Lesson, all_logits, lesson
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.member import train_members
+from synthdetect.training.preflight import require_readable, train_and_val
 from synthdetect.training.recipe import Recipe, only_members, recipe_to_dict
 
-_VAL_FRACTION = 0.2
 # Enough for an interval of 0.04 either way, and read and learned in about two seconds.
 _N_CONFOUND_CHECKS = 2000
 # Their 5 % quantile then lies between the 3.7 % and the 6.4 % of all; two milliseconds an image.
@@ -90,9 +90,10 @@ def train_ensemble(
     Raises
     ------
     DataError
-        If a split lacks a class.
+        If a split lacks a class, or the recipe's pairs name a source that will not be measured.
     TrainingError
-        If `out` is not empty and `resume` is False, or holds another recipe's training.
+        If a network diverges, or `out` is not empty and `resume` is False, or holds another
+        recipe's training.
     ImageError
         If an image cannot be read.
     """
@@ -169,27 +170,18 @@ def train_some(
 def _started(
     dataset: Dataset, recipe: Recipe, out: Path, resume: bool, log: TrainingLog | None
 ) -> tuple[Dataset, Dataset, TrainingLog]:
-    """Check the folder, tell what begins, and return train, val and the log."""
+    """Check folder and images, tell what begins, and return train, val and the log."""
+    if out.exists() and not out.is_dir():
+        raise TrainingError(f"{out} is a file; use another name for the folder of the training")
     if out.exists() and any(out.iterdir()) and not resume:
         raise TrainingError(f"{out} is not empty; use --resume to go on there, or another folder")
     out.mkdir(parents=True, exist_ok=True)
     log = log or TrainingLog(out)
-    train, val = _splits(dataset, recipe.seed)
+    train, val = train_and_val(dataset, recipe, log)
     log.event("start", train=len(train), val=len(val), members=[m.name for m in recipe.members])
+    require_readable(dataset, out, log)
     _tell_confounds(train, recipe.seed, log)
     return train, val, log
-
-
-def _splits(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    """Return train and val, holding val out where the data has none."""
-    given = set(dataset.split.tolist())
-    pool = dataset.part("train") if "train" in given else dataset.take(dataset.split == "")
-    if "val" not in given:
-        pool = hold_out(pool, fraction=_VAL_FRACTION, seed=seed)
-        return pool.part("train"), pool.part("val")
-    val = dataset.part("val")
-    require_classes(val, what="the validation split", at_least=10)
-    return pool, val
 
 
 def _real_spectrum(train: Dataset, seed: int) -> dict[str, Any]:

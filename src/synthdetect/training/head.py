@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from synthdetect.images.random_views import random_view
 from synthdetect.members.backbones import BackboneMember
 from synthdetect.training.log import TrainingLog
-from synthdetect.training.sequence import PixelCache
+from synthdetect.training.sequence import PixelCache, class_weights
 
 _RATE = 1e-3
 
@@ -66,6 +66,7 @@ def warm_up_head(
     history = top.fit(
         np.concatenate(features),
         y[:, np.newaxis].astype(np.float32),
+        sample_weight=class_weights(y) if plan.balanced else None,
         batch_size=plan.batch_size,
         epochs=plan.head_epochs,
         verbose=0,

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.data.dataset import SPLITS, Dataset, group_names, require_classes
+from synthdetect.data.identity import images_sha256
 from synthdetect.data.splits import split
 from synthdetect.ensemble.learn import learn_decision
 from synthdetect.errors import DataError, TrainingError
@@ -24,6 +26,7 @@ from synthdetect.members.spectrum import SpectralMember, SpectralScorer
 from synthdetect.training.decide import Learners, all_logits
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.member import train_members
+from synthdetect.training.preflight import require_readable
 from synthdetect.training.recipe import Recipe, augmentation_of, recipe_to_dict
 from synthdetect.training.spectral import all_features
 
@@ -87,7 +90,9 @@ def leave_one_out(
     # Before the first fold, which may take hours.
     folds = [_fold(data, column, by, value) for value in values]
     out.mkdir(parents=True, exist_ok=True)
-    training = _Training(data, recipe, out, log or TrainingLog(out), jobs)
+    log = log or TrainingLog(out)
+    require_readable(data, out, log)
+    training = _Training(data, recipe, out, log, jobs)
     return LeaveOneOut(by, tuple(_measured(training, fold) for fold in folds))
 
 
@@ -106,7 +111,7 @@ class _Fold:
     def folder(self) -> str:
         """A name for files that no value can break out of, or share with another."""
         words = re.sub(r"[^A-Za-z0-9]+", "-", self.value).strip("-")[:40]
-        return f"{words}-{hashlib.sha256(self.value.encode()).hexdigest()[:8]}"
+        return f"{words}-{_sha256_of_text(self.value)[:8]}"
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,12 @@ class _Training:
     log: TrainingLog
     jobs: int
 
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of images, labels, and splits, which may have been dealt here."""
+        told = "\0".join([images_sha256(self.data), *self.data.split, *self.data.source])
+        return _sha256_of_text(told)
+
     def logits(self, fold: _Fold, rows: NDArray[np.int64]) -> Floats:
         """Train the fold's members, or read them, and score images; columns as the recipe."""
         folder = self.out / fold.folder
@@ -126,18 +137,15 @@ class _Training:
         networks = tuple(m for m in self.recipe.members if m.name not in spectral)
         found = {name: self._spectral(member, fold, rows) for name, member in spectral.items()}
         if networks:
-            # Another hash, so that no fold can take up the training of another.
-            told = f"{self.data.sha256} without {fold.by} {fold.value}".encode()
-            data = replace(self.data, sha256=hashlib.sha256(told).hexdigest())
             trained = train_members(
-                data.take(fold.train),
-                data.take(fold.val),
+                self.data.take(fold.train),
+                self.data.take(fold.val),
                 replace(self.recipe, members=networks),
                 out=folder,
                 log=self.log,
                 jobs=self.jobs,
             )
-            scored = all_logits(data.take(rows).images, trained, log=self.log)
+            scored = all_logits(self.data.take(rows).images, trained, log=self.log)
             found |= {member.name: scored[:, i] for i, member in enumerate(networks)}
         return np.column_stack([found[member.name] for member in self.recipe.members])
 
@@ -157,7 +165,7 @@ class _Training:
             "copies": member.copies,
             "augmentation": asdict(augmentation_of(member, self.recipe)),
             "seed": self.recipe.seed,
-            "data": self.data.sha256 + _digest(self.data),
+            "data": self.digest,
         }
         file = self.out / f"features-{_sha256(facts)[:16]}.npz"
         if file.exists():
@@ -253,7 +261,7 @@ def _fingerprint(training: _Training, fold: _Fold) -> str:
     """Return the SHA-256 of all that decides the figures of a fold."""
     facts = {
         "recipe": recipe_to_dict(training.recipe),
-        "data": training.data.sha256 + _digest(training.data),
+        "data": training.digest,
         "by": fold.by,
         "value": fold.value,
         "left_out": fold.left_out.tolist(),
@@ -262,14 +270,11 @@ def _fingerprint(training: _Training, fold: _Fold) -> str:
 
 
 def _sha256(facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return _sha256_of_text(json.dumps(facts, sort_keys=True))
 
 
-def _digest(data: Dataset) -> str:
-    """Tell data without a manifest apart, and splits that were dealt here."""
-    digest = hashlib.sha256(data.y.tobytes())
-    digest.update("\0".join([*data.split, *data.source]).encode())
-    return digest.hexdigest()
+def _sha256_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _with_splits(dataset: Dataset, seed: int) -> Dataset:

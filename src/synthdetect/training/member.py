@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthdetect.data.dataset import Dataset
+from synthdetect.data.identity import images_sha256
 from synthdetect.images.decode import decode, source_name
 from synthdetect.images.views import Pixels, Resize
 from synthdetect.members.backbones import BackboneMember
@@ -90,7 +91,7 @@ def _train_member(
     log: TrainingLog,
     teacher: TrainedMember | None,
 ) -> TrainedMember:
-    fingerprint = member_hash(member, recipe, train.sha256 or _content_sha256(train))
+    fingerprint = member_hash(member, recipe, images_sha256(train, val))
     options: dict[str, Any] = {
         "augmentation": augmentation_of(member, recipe),
         "seed": recipe.seed,
@@ -151,11 +152,3 @@ def _as_teacher(trained: TrainedMember | None) -> Teacher | None:
         return graph(crops.shape[2]).logits(crops)
 
     return logits
-
-
-def _content_sha256(dataset: Dataset) -> str:
-    """Stand in for a manifest's hash: the labels, and the paths where images are paths."""
-    digest = sha256(dataset.y.tobytes())
-    for index, source in enumerate(dataset.images):
-        digest.update(source_name(source, index).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()

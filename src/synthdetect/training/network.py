@@ -18,6 +18,7 @@ from synthdetect.optional import require
 from synthdetect.training.head import warm_up_head
 from synthdetect.training.log import TrainingLog
 from synthdetect.training.optimise import compile_model, fast_arithmetic, freeze, judged_weights
+from synthdetect.training.preflight import other_training
 from synthdetect.training.sequence import PixelCache, Teacher, epoch_batches
 
 
@@ -74,7 +75,7 @@ def train_network(
     DataError
         If a class has fewer training images than a batch has places for it.
     TrainingError
-        If the folder holds the training of another recipe or other data.
+        If the folder holds the training of another recipe or other data, or the network diverges.
     """
     plan = member.schedule
     require_classes(train, what="the training split", at_least=plan.batch_size // 2)
@@ -113,6 +114,11 @@ def train_network(
         judge.set_weights(judged_weights(model, plan))
         logits = judge.predict(val_crops, batch_size=plan.batch_size, verbose=0)
         means = np.asarray(logits, dtype=np.float64).reshape(len(val), -1).mean(axis=1)
+        if not (np.isfinite(loss) and np.isfinite(means).all()):
+            raise TrainingError(
+                f"member {member.name} diverged in epoch {epoch} (its loss is {loss}, and logits "
+                f"are no numbers); use a lower learning_rate than {plan.learning_rate:g}"
+            )
         val_auroc = auroc(val.y, means).value
         log.event("epoch", member=member.name, epoch=epoch, loss=loss, val_auroc=val_auroc)
         state = _checkpoint(model, judge, folder, state, member, epoch, val_auroc)
@@ -208,8 +214,5 @@ def _read_state(folder: Path, fingerprint: str) -> Progress:
             f"{path}: not readable ({error}); delete {folder} to start again"
         ) from error
     if state.fingerprint != fingerprint:
-        raise TrainingError(
-            f"{folder} holds the training of another recipe or other data; "
-            "choose another --out, or delete it"
-        )
+        raise other_training(folder)
     return state

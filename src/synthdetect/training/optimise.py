@@ -58,7 +58,7 @@ def compile_model(keras: Any, model: Any, plan: Schedule, *, n_train: int) -> No
     """
     steps = plan.epochs // len(plan.crops) * max(1, n_train // plan.batch_size)
     averaging = {"use_ema": True, "ema_momentum": plan.ema} if plan.ema else {}
-    optimizer = keras.optimizers.AdamW(
+    optimizer = _adamw(keras)(
         _cosine_cycles(keras, plan, steps), weight_decay=plan.weight_decay, **averaging
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -83,12 +83,32 @@ def _cosine_cycles(keras: Any, plan: Schedule, steps: int) -> Any:
     return CosineCycles()
 
 
+def _adamw(keras: Any) -> Any:
+    """Return an AdamW whose moving average replaces the weights when it is asked to.
+
+    Keras puts the average in the place of the weights at the end of every `fit`, which is that of
+    every epoch here: the next one would go on from the average.
+    """
+
+    class AdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+        def finalize_variable_values(self, var_list: Any) -> None:
+            pass
+
+        def average(self, var_list: Any) -> None:
+            super().finalize_variable_values(var_list)
+
+    return AdamW
+
+
 def judged_weights(model: Any, plan: Schedule) -> list[Any]:
-    """Return the weights to judge and keep: their moving average, where there is one."""
+    """Return the weights to judge and keep: their moving average, where there is one.
+
+    The model goes on with its own.
+    """
     weights: list[Any] = model.get_weights()
     if not plan.ema:
         return weights
-    model.optimizer.finalize_variable_values(model.trainable_variables)
+    model.optimizer.average(model.trainable_variables)
     averaged: list[Any] = model.get_weights()
     model.set_weights(weights)
     return averaged

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from synthdetect.errors import RecipeError
 from synthdetect.images.perturb import Augmentation
 from synthdetect.images.views import view_from_dict, view_to_dict
-from synthdetect.members.backbones import BackboneMember, Schedule
+from synthdetect.members.backbones import BackboneMember, Schedule, sizes_seen
 from synthdetect.members.base import DETECTOR_NAME, MEMBER_NAME
 from synthdetect.members.registry import KINDS, AnyMember, member_type
 from synthdetect.training.decide import DecisionPlan
@@ -62,8 +62,8 @@ class Recipe:
                 f"name is {self.name!r}; use 1 to 64 letters, digits, '.', '-' and '_', "
                 "a letter or digit first"
             )
-        if self.seed < 0:
-            raise RecipeError(f"seed is {self.seed}; use a whole number, 0 or more")
+        if not 0 <= self.seed < 2**32:
+            raise RecipeError(f"seed is {self.seed}; use a whole number, 0 to {2**32 - 1}")
         if not all(_is_pair(pair) for pair in self.pairs):
             raise RecipeError(
                 f'pairs is {self.pairs}; write pairs = [["real source", "synthetic source"]]'
@@ -110,7 +110,7 @@ def read_recipe(path: str | Path, *, weights_dir: str | Path | None = None) -> R
     """
     file = Path(path)
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{file}: not a readable recipe ({error})") from error
     folders = [file.parent, *([Path(weights_dir)] if weights_dir else [])]
@@ -192,8 +192,8 @@ def only_members(recipe: Recipe, names: Iterable[str]) -> Recipe:
 
 
 def _check_teachers(members: Iterable[AnyMember]) -> None:
-    """Raise RecipeError unless each teacher is a network that comes before its pupil."""
-    earlier: list[str] = []
+    """Raise RecipeError unless each teacher is a network before its pupil and can see its crops."""
+    earlier: dict[str, BackboneMember] = {}
     for member in members:
         if isinstance(member, BackboneMember):
             if member.teacher and member.teacher not in earlier:
@@ -201,7 +201,16 @@ def _check_teachers(members: Iterable[AnyMember]) -> None:
                     f"member {member.name}: teacher is {member.teacher!r}, no network that comes "
                     f"before it; those are {', '.join(earlier) or 'none'}"
                 )
-            earlier.append(member.name)
+            if member.teacher:
+                sizes = sizes_seen(earlier[member.teacher])
+                for crop in member.schedule.crops:
+                    if crop not in sizes:
+                        raise RecipeError(
+                            f"member {member.name}: its crops of {crop} px are too small for its "
+                            f"teacher {member.teacher}, or that takes one size only; use crops of "
+                            f"{sizes[0]} px, or a teacher of whole pictures (view resize)"
+                        )
+            earlier[member.name] = member
 
 
 def _check_cascade(cascade: tuple[str, ...], names: list[str]) -> None:
@@ -252,7 +261,8 @@ def _member(table: Any, folders: list[Path], shared: Mapping[str, Any]) -> AnyMe
     cls = member_type(kind)
     if "kind" not in _field_names(cls):
         options.pop("kind")
-    options.setdefault("name", kind.lower())
+    if not isinstance(options.setdefault("name", kind.lower()), str):
+        raise RecipeError(f"member name is {options['name']!r}; use text")
     where = f"member {options['name']}"
     if "view" in options:
         if not isinstance(options["view"], dict):

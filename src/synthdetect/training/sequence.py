@@ -84,7 +84,7 @@ def epoch_batches(
     order = np.random.default_rng([seed, epoch]).permutation(len(y))
     crop, batch_size = plan.crop(epoch), plan.batch_size
     labels = y.astype(np.float32)[:, np.newaxis]
-    weights = _weights(y) if plan.balanced else np.ones(len(y), np.float32)
+    weights = class_weights(y) if plan.balanced else np.ones(len(y), np.float32)
 
     class Epoch(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
         def __len__(self) -> int:
@@ -92,14 +92,16 @@ def epoch_batches(
 
         def __getitem__(self, batch: int) -> Batch:
             rows = order[batch * batch_size : (batch + 1) * batch_size]
-            crops, target = np.stack([self._crop(int(row)) for row in rows]), labels[rows]
+            crops = np.stack([self._crop(int(row)) for row in rows])
+            target, weight = labels[rows], weights[rows]
             if plan.mixup:
                 rng = np.random.default_rng([seed, epoch, len(order), batch])
-                crops, target = _mixed(crops, target, float(rng.beta(plan.mixup, plan.mixup)))
+                share = float(rng.beta(plan.mixup, plan.mixup))
+                crops, target, weight = _mixed(crops, target, weight, share)
             if teacher is not None:
                 taught = 1 / (1 + np.exp(-teacher(crops[:, np.newaxis])))
                 target = (0.5 * target + 0.5 * taught[:, np.newaxis]).astype(np.float32)
-            return crops, target, weights[rows]
+            return crops, target, weight
 
         def _crop(self, row: int) -> Pixels:
             rng = np.random.default_rng([seed, epoch, row])
@@ -108,15 +110,23 @@ def epoch_batches(
     return Epoch(workers=2, max_queue_size=8)
 
 
-def _weights(y: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Weight of each image, 1 on average, so that both classes count the same."""
+def class_weights(y: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the weight of each image, 1 on average, so that both classes count the same."""
     return (len(y) / (2 * np.bincount(y, minlength=2))[y]).astype(np.float32)
 
 
 def _mixed(
-    crops: NDArray[np.uint8], target: NDArray[np.float32], share: float
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Mix each crop and label with those of the crop before it in the batch."""
+    crops: NDArray[np.uint8], target: NDArray[np.float32], weight: NDArray[np.float32], share: float
+) -> Batch:
+    """Mix each crop and label with those of the crop before it in the batch.
+
+    A label counts in a mixture by its weight, so that classes that count the same still do.
+    """
     other = np.roll(crops, 1, axis=0)
     mixed = np.rint(share * crops.astype(np.float32) + (1 - share) * other)
-    return mixed.astype(np.uint8), share * target + (1 - share) * np.roll(target, 1, axis=0)
+    mine, its = share * weight, (1 - share) * np.roll(weight, 1)
+    both = mine + its
+    labels = (mine[:, np.newaxis] * target + its[:, np.newaxis] * np.roll(target, 1, axis=0)) / (
+        both[:, np.newaxis]
+    )
+    return mixed.astype(np.uint8), labels.astype(np.float32), both.astype(np.float32)

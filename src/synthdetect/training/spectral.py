@@ -12,6 +12,7 @@ from synthdetect.images.decode import decode, source_name
 from synthdetect.images.perturb import Augmentation, augment
 from synthdetect.members.spectrum import SpectralMember, features
 from synthdetect.training.log import TrainingLog
+from synthdetect.training.preflight import other_training
 
 _CHUNK = 64
 
@@ -49,6 +50,8 @@ def train_spectral(
     ------
     DataError
         If a class has fewer than 10 images.
+    TrainingError
+        If the folder holds the training of another recipe or other data.
     """
     require_classes(train, what="the training split", at_least=10)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +59,8 @@ def train_spectral(
     if trained.exists():
         with np.load(trained, allow_pickle=False) as arrays:
             return dict(arrays)
+    if any(folder.glob("trained-*.npz")):
+        raise other_training(folder)
     rows = [(i, copy) for i in range(len(train)) for copy in range(member.copies + 1)]
     X = all_features(member, train, rows, augmentation=augmentation, seed=seed, log=log)
     y = train.y[[i for i, _ in rows]]
