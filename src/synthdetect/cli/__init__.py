@@ -21,6 +21,7 @@ from synthdetect.cli.explain import explain
 from synthdetect.cli.info import info
 from synthdetect.cli.monitor import monitor
 from synthdetect.cli.predict import predict
+from synthdetect.cli.split import split
 from synthdetect.cli.stress import stress
 from synthdetect.cli.train import train
 from synthdetect.errors import SynthdetectError
@@ -103,7 +104,7 @@ def options(
     """
 
 
-for command in (predict, explain, audit, train, calibrate, compare, stress, card, info):
+for command in (predict, explain, audit, train, calibrate, compare, stress, card, split, info):
     app.command()(command)
 app.add_typer(bundles, name="bundles")
 app.add_typer(monitor)
