@@ -1,5 +1,7 @@
 """Manifests and labels: what is wrong is named by its row."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from synthdetect.data.dataset import (
     read_manifest,
     require_classes,
 )
-from synthdetect.errors import DataError
+from synthdetect.errors import DataError, ImageError
 
 
 @pytest.fixture
@@ -136,6 +138,13 @@ def test_labels_of_every_form(labels):
 def test_other_labels_are_refused(labels, message):
     with pytest.raises(DataError, match=message):
         labels_to_y(labels, n=2)
+
+
+def test_binary_files_are_read_once_and_kept_as_bytes():
+    data = from_arrays([io.BytesIO(b"one"), b"two", "three.png"], [0, 1, 0])
+    assert data.images == (b"one", b"two", "three.png")
+    with pytest.raises(ImageError, match="image 1: has 0 bytes"):
+        from_arrays([b"one", io.BytesIO()], [0, 1])
 
 
 def test_arrays_must_fit_each_other():

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthdetect.errors import DataError
+from synthdetect.images.decode import source_name
+from synthdetect.images.reading import read_encoded
 
 CLASSES = ("real", "synthetic")
 SPLITS = ("train", "val", "test")
@@ -136,7 +138,7 @@ def from_arrays(
     Parameters
     ----------
     images : iterable
-        Paths, bytes, PIL images or arrays, one an image.
+        Paths, bytes, PIL images, arrays or binary files (read here, once), one an image.
     labels : array-like of shape (n,)
         `real`/`synthetic` or 0/1.
     groups : sequence of shape (n,), optional
@@ -152,8 +154,14 @@ def from_arrays(
     ------
     DataError
         If the numbers differ or a label is unknown.
+    ImageError
+        If a binary file cannot be read.
     """
-    held = tuple(images)
+    # A file can be read once, and training looks at an image many times.
+    held = tuple(
+        read_encoded(image, name=source_name(image, i)) if hasattr(image, "read") else image
+        for i, image in enumerate(images)
+    )
     y = labels_to_y(labels, n=len(held))
     if groups is not None and len(groups) != len(held):
         raise DataError(f"{len(groups)} groups for {len(held)} images; give one for each image")
