@@ -12,9 +12,11 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
+from typer.testing import CliRunner, Result
 
 from synthdetect.bundle.assemble import assemble
 from synthdetect.bundle.format import write_bundle
+from synthdetect.cli import app
 from synthdetect.ensemble.learn import learn_decision
 from synthdetect.evaluation.report import measure
 from synthdetect.images.views import Crops
@@ -26,6 +28,11 @@ SIDE = 128
 # A busy machine is no failure; tests that must be quick say so themselves.
 settings.register_profile("synthdetect", deadline=None)
 settings.load_profile("synthdetect")
+
+
+def run(*args: str | Path) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 def native(rng: np.random.Generator, side: int = SIDE) -> NDArray[np.uint8]:

@@ -20,10 +20,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import synthdetect
-from conftest import native, write_manifest
+from conftest import native, run, write_manifest
 from synthdetect import cli
 from synthdetect.bundle.format import read_bundle, write_bundle
-from synthdetect.cli import app
 from synthdetect.cli.judge import EVIDENCE, STABILITY
 from synthdetect.cli.output import COLUMNS, Row, write_csv, write_jsonl, write_table
 from synthdetect.cli.policies import POLICIES
@@ -46,11 +45,6 @@ n_hidden = 8
 n_epochs = 40
 learning_rate = 3e-3
 """
-
-
-def run(*args: str | Path) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 def command(*args: str | Path | bytes, options: tuple[str, ...] = ()) -> list[str | Path | bytes]:

@@ -7,22 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 pytest.importorskip("pooch", reason="needs the hub extra")
 
+from conftest import run
 from servers import Server, running, serves
 from synthdetect.bundle import store
 from synthdetect.bundle.format import read_bundle
 from synthdetect.bundle.hub import bundled_names
-from synthdetect.cli import app
 from synthdetect.detector import Detector
 
 SEED = bytes(range(32))
-
-
-def run(*args: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 def one_line(text: str) -> bool:

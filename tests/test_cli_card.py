@@ -5,15 +5,8 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from conftest import labelled_arrays, native
-from synthdetect.cli import app
-
-
-def run(*args):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(arg) for arg in args])
+from conftest import labelled_arrays, native, run
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from conftest import labelled_arrays
-from synthdetect.cli import app
+from conftest import labelled_arrays, run
 from synthdetect.cli.compare import _format_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:the threshold is learned on|the classes are sep")
@@ -25,11 +23,6 @@ n_hidden = 4
 n_epochs = 30
 learning_rate = 3e-3
 """
-
-
-def run(*args):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 @pytest.fixture(scope="module")

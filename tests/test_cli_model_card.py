@@ -5,14 +5,12 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from conftest import labelled_arrays
+from conftest import labelled_arrays, run
 from synthdetect.auditing.card_texts import read_texts
 from synthdetect.auditing.model_card import measured, model_card, pairs_of
 from synthdetect.bundle.card_text import as_markdown
 from synthdetect.bundle.format import read_bundle
-from synthdetect.cli import app
 from synthdetect.data.folders import read_dataset
 from synthdetect.detector import Detector
 from synthdetect.errors import DataError
@@ -20,11 +18,6 @@ from synthdetect.evaluation.interval import Estimate, rate
 from synthdetect.evaluation.left_out import LeaveOneOut, LeftOut, LeftOutFigures
 
 SEED = bytes(range(32))
-
-
-def run(*args):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from synthdetect.cli import app
+from conftest import run
 from synthdetect.data.dataset import read_manifest
-
-
-def run(*args):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from conftest import labelled_arrays
-from synthdetect.cli import app
+from conftest import labelled_arrays, run
 from synthdetect.cli.stress import _format_of
 from synthdetect.detector import Detector
-
-
-def run(*args):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 import synthdetect
+from conftest import run
 from killing import MEMBER, RECIPE
-from synthdetect.cli import app
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 KILLING = Path(__file__).parent / "killing.py"
@@ -37,11 +36,6 @@ def alone(*args: str | Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-def in_process(*args: str | Path) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 def script(code: str, *args: str | Path) -> str:
@@ -121,8 +115,8 @@ def test_a_signal_keeps_the_rows_so_far_and_resume_ends_as_undisturbed(
         f"synthdetect: {word}",
     ]
     assert out.read_text() == "old"
-    assert in_process(*options, "--out", out, "--resume").exit_code == 0
-    assert out.read_text() == in_process(*options, "--format", "csv").stdout
+    assert run(*options, "--out", out, "--resume").exit_code == 0
+    assert out.read_text() == run(*options, "--format", "csv").stdout
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -153,7 +147,7 @@ def test_a_full_disk_keeps_the_rows_that_fit_and_the_old_file(tiny_bundle, image
     assert error == "synthdetect: error: [Errno 27] File too large"
     assert f" of 40 results are kept in {partial}; --resume goes on" in kept
     assert out.read_text() == "old"
-    assert in_process(*options, "--resume").exit_code == 0
+    assert run(*options, "--resume").exit_code == 0
     assert len(out.read_text().splitlines()) == 41
     assert list(tmp_path.iterdir()) == [out]
 

@@ -1,7 +1,6 @@
 """`synthdetect bundles`: what is here, downloads, hashes and signatures."""
 
 import json
-import warnings
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthdetect.cli.console import printable, progress, tell
+from synthdetect.cli.console import printable, progress, tell, telling_warnings
 from synthdetect.cli.model_card import model_card
 from synthdetect.errors import BundleError, SynthdetectError
 
@@ -88,11 +87,8 @@ def get(
       0    it is there
       2    wrong usage, or it cannot be had or is not sound; nothing half is left
     """
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always", UserWarning)
+    with telling_warnings():
         found = _verified(address, require_signature, show=not quiet)
-    for note in notes:
-        tell(str(note.message))
     typer.echo(json.dumps(found, indent=2) if as_json else printable(found["path"]))
 
 

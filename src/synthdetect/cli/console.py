@@ -63,3 +63,13 @@ def without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
+
+
+@contextmanager
+def telling_warnings() -> Iterator[None]:
+    """Tell each warning in a line of its own when the block is done; an error tells enough."""
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for note in notes:
+        tell(str(note.message))

@@ -1,13 +1,12 @@
 """`synthdetect split`."""
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from synthdetect.cli.console import tell
+from synthdetect.cli.console import telling_warnings
 from synthdetect.cli.output import opened
 from synthdetect.cli.parts import DATA_HELP
 from synthdetect.errors import DataError
@@ -65,11 +64,8 @@ def split(
     # Near-duplicates in two of them are no error where all are dealt anew.
     dataset = replace(dataset, split=np.full(len(dataset), "", dtype=np.str_))
     if duplicates:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+        with telling_warnings():
             dataset = with_duplicate_groups(dataset)
-        for warning in caught:
-            tell(str(warning.message))
     dealt = deal(dataset, shares, seed=seed)
     with opened(out) as stream:
         stream.write(manifest_text(dealt, out.parent))

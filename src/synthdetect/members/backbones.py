@@ -189,8 +189,7 @@ class BackboneMember:
                 f"member {self.name}: there are no ImageNet weights for {self.kind}; "
                 "use weights = 'none'"
             )
-        flat = self.head == "study" and backbone.study_head.flatten
-        if flat and {*self.schedule.crops, self.view.size} != {self.view.size}:
+        if _head(self).flatten and {*self.schedule.crops, self.view.size} != {self.view.size}:
             raise RecipeError(
                 f"member {self.name}: the study's head of {self.kind} fits one size; use crops of "
                 f"{self.view.size}, the size of its view"
@@ -256,12 +255,17 @@ def Residual(*, name: str = "residual", **options: Any) -> BackboneMember:  # no
 
 def sizes_seen(member: BackboneMember) -> range:
     """Return the sides in pixels of pictures that a trained network can be shown."""
-    backbone = BACKBONES[member.kind]
     if isinstance(member.view, Resize):
         return range(1, 2**31)  # it scales them
-    if member.head == "study" and backbone.study_head.flatten:
+    if _head(member).flatten:
         return range(member.view.size, member.view.size + 1)
-    return range(backbone.min_size, 2**31)
+    return range(BACKBONES[member.kind].min_size, 2**31)
+
+
+def _head(member: BackboneMember) -> Head:
+    if member.head == "study":
+        return BACKBONES[member.kind].study_head
+    return Head(dropout=member.dropout)
 
 
 def build(member: BackboneMember, *, size: int, weights: str | None) -> Any:
@@ -300,10 +304,9 @@ def build(member: BackboneMember, *, size: int, weights: str | None) -> Any:
         ) from error
     base.name = "base"
     _follow_small_data(keras, base)
-    head = backbone.study_head if member.head == "study" else Head(dropout=member.dropout)
     inputs = keras.Input((size, size, 3), dtype="uint8", name="crops")
     x = keras.layers.Rescaling(backbone.scale, backbone.offset)(inputs)
-    top = _top(keras, head, base.output_shape[1:])
+    top = _top(keras, _head(member), base.output_shape[1:])
     return keras.Model(inputs, top(base(x)), name=member.kind.lower())
 
 

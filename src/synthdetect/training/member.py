@@ -67,6 +67,7 @@ def train_members(
     """
     from joblib import Parallel, delayed
 
+    data_sha256 = images_sha256(train, val)
     done: dict[str, TrainedMember] = {}
     while waiting := [m for m in recipe.members if m.name not in done]:
         ready = [m for m in waiting if (t := teacher_of(m, recipe)) is None or t.name in done]
@@ -74,7 +75,14 @@ def train_members(
         run = Parallel(n_jobs=jobs if len(ready) > 1 else 1)
         trained = run(
             delayed(_train_member)(
-                m, train, val, recipe, out / m.name, log, done.get(getattr(m, "teacher", ""))
+                m,
+                train,
+                val,
+                recipe,
+                out / m.name,
+                log,
+                done.get(getattr(m, "teacher", "")),
+                data_sha256,
             )
             for m in ready
         )
@@ -90,12 +98,12 @@ def _train_member(
     folder: Path,
     log: TrainingLog,
     teacher: TrainedMember | None,
+    data_sha256: str,
 ) -> TrainedMember:
-    fingerprint = member_hash(member, recipe, images_sha256(train, val))
     options: dict[str, Any] = {
         "augmentation": augmentation_of(member, recipe),
         "seed": recipe.seed,
-        "fingerprint": fingerprint,
+        "fingerprint": member_hash(member, recipe, data_sha256),
         "folder": folder,
         "log": log,
     }

@@ -195,22 +195,27 @@ def _check_teachers(members: Iterable[AnyMember]) -> None:
     """Raise RecipeError unless each teacher is a network before its pupil and can see its crops."""
     earlier: dict[str, BackboneMember] = {}
     for member in members:
-        if isinstance(member, BackboneMember):
-            if member.teacher and member.teacher not in earlier:
-                raise RecipeError(
-                    f"member {member.name}: teacher is {member.teacher!r}, no network that comes "
-                    f"before it; those are {', '.join(earlier) or 'none'}"
-                )
-            if member.teacher:
-                sizes = sizes_seen(earlier[member.teacher])
-                for crop in member.schedule.crops:
-                    if crop not in sizes:
-                        raise RecipeError(
-                            f"member {member.name}: its crops of {crop} px are too small for its "
-                            f"teacher {member.teacher}, or that takes one size only; use crops of "
-                            f"{sizes[0]} px, or a teacher of whole pictures (view resize)"
-                        )
-            earlier[member.name] = member
+        if not isinstance(member, BackboneMember):
+            continue
+        if member.teacher and member.teacher not in earlier:
+            raise RecipeError(
+                f"member {member.name}: teacher is {member.teacher!r}, no network that comes "
+                f"before it; those are {', '.join(earlier) or 'none'}"
+            )
+        if member.teacher:
+            _check_sizes(member, earlier[member.teacher])
+        earlier[member.name] = member
+
+
+def _check_sizes(pupil: BackboneMember, teacher: BackboneMember) -> None:
+    sizes = sizes_seen(teacher)
+    for crop in pupil.schedule.crops:
+        if crop not in sizes:
+            raise RecipeError(
+                f"member {pupil.name}: its crops of {crop} px are too small for its "
+                f"teacher {teacher.name}, or that takes one size only; use crops of "
+                f"{sizes[0]} px, or a teacher of whole pictures (view resize)"
+            )
 
 
 def _check_cascade(cascade: tuple[str, ...], names: list[str]) -> None:
